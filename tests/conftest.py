@@ -1,0 +1,5 @@
+"""Fixtures for all tests: imports only."""
+
+from tests.fixtures.embedded import embedded_directory, kafka, postgres
+
+__all__ = ["embedded_directory", "kafka", "postgres"]
