@@ -36,7 +36,7 @@ def base_environment() -> dict[str, str]:
 def launch(program: Program) -> subprocess.Popen[bytes]:
     """Start the program in a session of its own, so that Ctrl-C reaches the supervisor alone."""
     program.log.parent.mkdir(parents=True, exist_ok=True)
-    as_account = {} if program.account is None else program.account.popen_arguments()
+    account = program.account
     with program.log.open("ab") as log:
         return subprocess.Popen(
             program.argv,
@@ -46,7 +46,9 @@ def launch(program: Program) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            **as_account,
+            user=None if account is None else account.uid,
+            group=None if account is None else account.gid,
+            extra_groups=None if account is None else (),
         )
 
 
@@ -97,7 +99,9 @@ def port_holder(port: int) -> str | None:
     except psutil.AccessDenied:
         return None
     for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        # An unconnected socket has an empty tuple for its address.
+        address = connection.laddr
+        if address and address.port == port and connection.status == psutil.CONN_LISTEN and connection.pid:
             return _described(connection.pid)
     return None
 

@@ -11,19 +11,10 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 from freeport.errors import StartupError
 
 SYSTEM_HOME = Path("/var/lib/freeport")
-
-
-class PopenAccount(TypedDict):
-    """The keywords by which `subprocess.Popen` changes the account of a child."""
-
-    user: int
-    group: int
-    extra_groups: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +23,6 @@ class Account:
 
     uid: int
     gid: int
-
-    def popen_arguments(self) -> PopenAccount:
-        return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def owns(self, path: Path) -> None:
         """Give the path (not what is in it) to this account."""
@@ -82,6 +70,7 @@ def reachable_copy(account: Account, source: Path, name: str) -> Path:
         return source
     copy = _system_home(account) / name
     if not copy.exists():
+        _make_public(copy.parent)
         unfinished = Path(tempfile.mkdtemp(dir=copy.parent))
         shutil.copytree(source, unfinished / "tree", symlinks=True)
         try:
@@ -107,7 +96,7 @@ def reachable_directory(account: Account, wanted: Path) -> Path:
 
 
 def _system_home(account: Account) -> Path:
-    SYSTEM_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _make_public(SYSTEM_HOME)
     if not can_reach(account, SYSTEM_HOME):
         raise StartupError(
             "PostgreSQL cannot reach its directory",
@@ -115,3 +104,11 @@ def _system_home(account: Account) -> Path:
             fix="Run Freeport as an ordinary user, or from a directory that every account may enter",
         )
     return SYSTEM_HOME
+
+
+def _make_public(directory: Path) -> None:
+    """Make the directory and what is missing above it, for every account to enter, whatever the umask."""
+    if not directory.exists():
+        _make_public(directory.parent)
+        directory.mkdir(exist_ok=True)
+        directory.chmod(0o755)

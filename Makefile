@@ -1,0 +1,70 @@
+# Freeport's verbs. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python -m
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down status urls logs reset demo test unit integration e2e check format stats lock audit
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The environment is made anew when the lock changes. The stamp comes last, so an interrupted install is repeated.
+.venv/installed: requirements.lock scripts/setup
+	@scripts/setup "$(PYTHON)"
+
+setup: .venv/installed ## make .venv with what requirements.lock names (uv when present, else pip)
+
+up: .venv/installed ## start the whole platform here, without Docker; Ctrl-C stops it
+	@$(RUN) freeport up
+
+down: .venv/installed ## stop the platform
+	@$(RUN) freeport down
+
+status: .venv/installed ## what runs, how long, how often restarted
+	@$(RUN) freeport status
+
+urls: .venv/installed ## print every address and the test key again
+	@$(RUN) freeport urls
+
+logs: .venv/installed ## the last lines of every log
+	@$(RUN) freeport logs
+
+reset: .venv/installed ## delete all data of the embedded platform (asks first)
+	@$(RUN) freeport reset
+
+demo: .venv/installed ## start everything, play the scenes of an order's life, print the verdict
+	@$(RUN) freeport demo
+
+audit: .venv/installed ## check the invariants over all databases of the running platform
+	@$(RUN) freeport audit
+
+test: .venv/installed ## everything that must pass
+	@$(RUN) pytest
+
+unit: .venv/installed ## the fast tests: no database, no broker
+	@$(RUN) pytest -m "not integration and not e2e"
+
+integration: .venv/installed ## the tests against a real PostgreSQL and a real Kafka
+	@$(RUN) pytest -m "integration and not e2e"
+
+e2e: .venv/installed ## the tests that drive the whole platform
+	@$(RUN) pytest -m e2e
+
+check: .venv/installed ## format, lint, types, imports, architecture
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/basedpyright
+	@$(BIN)/lint-imports --no-logo
+	@if [ -d tests/architecture ]; then $(RUN) pytest -q tests/architecture; fi
+
+format: .venv/installed ## put the code in order
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix --quiet . || true
+
+stats: .venv/installed ## sizes of files and functions, for review (never a gate)
+	@$(BIN)/python scripts/stats.py
+
+lock: ## make requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --group dev pyproject.toml -o requirements.lock
