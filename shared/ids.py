@@ -23,11 +23,12 @@ def new_id(prefix: str) -> str:
 def derive_id(prefix: str, parent: str, *parts: str) -> str:
     """The id that follows from `parent` and `parts`: the same arguments always give the same id.
 
-    It keeps the parent's time, so that it sorts beside it.
+    It keeps the parent's time where the parent is an id, so that it sorts beside it.
     """
-    head = parent.rpartition("_")[2][:_TIME]
     digest = blake2b("\x1f".join((prefix, parent, *parts)).encode(), digest_size=16).digest()
-    return f"{prefix}_{head}{_encode(int.from_bytes(digest))[_TIME:]}"
+    body = _encode(int.from_bytes(digest))
+    head = parent[-_BODY:][:_TIME] if _ID.fullmatch(parent) else body[:_TIME]
+    return f"{prefix}_{head}{body[_TIME:]}"
 
 
 def is_id(text: str, prefix: str) -> bool:

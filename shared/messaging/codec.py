@@ -1,6 +1,7 @@
 """Events as Kafka records: CloudEvents 1.0 in binary mode, JSON data."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -12,8 +13,9 @@ from shared.contracts.registry import EVENTS, Event
 from shared.effects import Moment
 from shared.messaging.message import Message
 
-__all__ = ["Malformed", "decode", "decode_data", "encode_data", "headers_of"]
+__all__ = ["Envelope", "Malformed", "decode_data", "encode_data", "headers_of", "message_of", "open_envelope"]
 
+_SEQUENCE_LIMIT = 2**63
 _REQUIRED = ("ce_id", "ce_type", "ce_sequence", "ce_time")
 
 
@@ -62,26 +64,44 @@ def headers_of(
     return [(name, value.encode()) for name, value in attributes.items()]
 
 
-def decode(topic: str, key: bytes | None, payload: bytes | None, headers: Iterable[tuple[str, bytes]], decided_at: datetime) -> Message:
-    """A Kafka record as a message. Raises Malformed when an attribute is missing or the data does not fit."""
-    try:
-        attributes = {name: value.decode() for name, value in headers}
-        name = (key or b"").decode()
-    except UnicodeDecodeError as error:
-        raise Malformed(f"a header or the key is not UTF-8: {error}") from error
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event whose attributes are read and whose data is not yet: enough to place it in its stream."""
+
+    topic: str
+    key: str
+    sequence: int
+    attributes: Mapping[str, str]
+    payload: bytes
+
+    @property
+    def stream(self) -> tuple[str, str]:
+        """The stream it belongs to: (topic, key)."""
+        return self.topic, self.key
+
+
+def open_envelope(topic: str, key: bytes | None, payload: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Envelope:
+    """A Kafka record's envelope. Raises Malformed when an attribute is missing."""
+    attributes = {name: _text(value) for name, value in headers}
+    name = _text(key or b"")
     missing = [attribute for attribute in _REQUIRED if not attributes.get(attribute)]
     if missing or not name or payload is None:
         raise Malformed(f"not an event: lacks {', '.join(missing) or ('its key' if not name else 'its data')}")
-    return message_of(topic, name, payload, attributes, decided_at)
+    sequence = attributes["ce_sequence"]
+    if not sequence.isascii() or not sequence.isdigit() or not 0 < int(sequence) < _SEQUENCE_LIMIT:
+        raise Malformed(f"ce_sequence is not a positive number: {sequence!r}")
+    return Envelope(topic, name, int(sequence), attributes, _text(payload).encode())
 
 
-def message_of(topic: str, key: str, payload: bytes, attributes: Mapping[str, str], decided_at: datetime) -> Message:
-    """The message of an event whose CloudEvents attributes are at hand. Raises Malformed."""
+def message_of(envelope: Envelope, decided_at: datetime) -> Message:
+    """The message inside the envelope. Raises Malformed when its data does not fit its contract."""
+    attributes = envelope.attributes
     try:
-        sequence = int(attributes["ce_sequence"])
         occurred_at = datetime.fromisoformat(attributes["ce_time"])
     except ValueError as error:
-        raise Malformed(f"ce_sequence or ce_time is malformed: {error}") from error
+        raise Malformed(f"ce_time is no RFC 3339 instant: {attributes['ce_time']!r}") from error
+    if occurred_at.tzinfo is None:
+        raise Malformed(f"ce_time has no zone: {attributes['ce_time']!r}")
     moment = Moment(
         decided_at=decided_at,
         occurred_at=occurred_at,
@@ -92,12 +112,17 @@ def message_of(topic: str, key: str, payload: bytes, attributes: Mapping[str, st
         traceparent=attributes.get("ce_traceparent", ""),
     )
     return Message(
-        body=decode_data(attributes["ce_type"], payload),
+        body=decode_data(attributes["ce_type"], envelope.payload),
         moment=moment,
         type=attributes["ce_type"],
-        topic=topic,
-        key=key,
-        sequence=sequence,
+        topic=envelope.topic,
+        key=envelope.key,
+        sequence=envelope.sequence,
         causation_id=attributes.get("ce_causationid", ""),
-        payload=payload,
+        payload=envelope.payload,
     )
+
+
+def _text(raw: bytes) -> str:
+    # What is no UTF-8, or holds a NUL, cannot be stored as text. Escaped it can be, and then fails as JSON, with its reason.
+    return raw.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
