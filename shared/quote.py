@@ -133,7 +133,13 @@ def new_keys() -> tuple[str, str]:
 
 def _claims(token: str, key: Ed25519PublicKey) -> QuoteClaims | Refusal:
     # Expiry is judged by the database's clock, where the order is decided; a process's clock may be an hour off.
-    options: Any = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "require": ["exp", "iss", "aud"], "strict_aud": True}
+    options: Any = {
+        "verify_exp": False,
+        "verify_iat": False,
+        "verify_nbf": False,
+        "require": ["exp", "iss", "aud"],
+        "strict_aud": True,
+    }
     try:
         claims = jwt.decode(token, key, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=options)
     except jwt.MissingRequiredClaimError as error:
