@@ -26,5 +26,5 @@ def _without_inward(code: str) -> str:
 
 _AREAS: dict[str, Callable[[str], str]] = {
     "GB": _without_inward,
-    "NL": lambda code: code[:4] if len(code) > 4 else _leading(code),
+    "NL": lambda code: code[:4] if len(code) == 6 else _leading(code),
 }
