@@ -1,0 +1,1 @@
+"""Catalog's rules, pure: products, markets, prices with tax, languages, customs codes."""
