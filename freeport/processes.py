@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,39 @@ def kill_group(pid: int) -> None:
     try:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
+        return
+
+
+def end_others(processes: list[psutil.Process], *, by: signal.Signals, patience: float) -> None:
+    """End processes that are not our children: ask, wait up to `patience` seconds, kill what still runs."""
+    for process in processes:
+        _send(process, by)
+    alive = _wait_until_gone(processes, patience)
+    for process in alive:
+        _send(process, signal.SIGKILL)
+    _wait_until_gone(alive, patience)
+
+
+def _wait_until_gone(processes: list[psutil.Process], patience: float) -> list[psutil.Process]:
+    deadline = time.monotonic() + patience
+    alive = processes
+    while (alive := [process for process in alive if is_alive(process)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return alive
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """A zombie counts as gone: in a container without an init nobody may ever reap an orphan."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _send(process: psutil.Process, how: signal.Signals) -> None:
+    try:
+        process.send_signal(how)
+    except psutil.NoSuchProcess:
         return
 
 

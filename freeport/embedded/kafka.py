@@ -69,6 +69,8 @@ class EmbeddedKafka:
     `start` and `stop` block; run them in a thread from asynchronous code.
     """
 
+    name = "kafka"
+
     def __init__(
         self, directory: Path, *, port: int | None = None, controller_port: int | None = None, log: Path | None = None
     ) -> None:

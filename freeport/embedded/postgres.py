@@ -18,7 +18,7 @@ import psutil
 
 from freeport.embedded import account as accounts
 from freeport.errors import StartupError
-from freeport.processes import LOOPBACK, Program, base_environment, free_port, halt, launch
+from freeport.processes import LOOPBACK, Program, base_environment, end_others, free_port, halt, launch
 
 MAJOR = "18"
 SUPERUSER = "postgres"
@@ -47,6 +47,8 @@ class EmbeddedPostgres:
 
     `start` and `stop` block; run them in a thread from asynchronous code.
     """
+
+    name = "postgres"
 
     def __init__(self, directory: Path, *, password: str, port: int | None = None, log: Path | None = None) -> None:
         self.directory = directory
@@ -229,9 +231,8 @@ def _end_leftover(data: Path) -> None:
         return
     try:
         server = psutil.Process(int(lines[0]))
-        if "postgres" not in server.name() or str(data) not in server.cmdline():
-            return
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=30)
+        ours = "postgres" in server.name() and str(data) in server.cmdline()
     except psutil.NoSuchProcess:
         return
+    if ours:
+        end_others([server], by=signal.SIGINT, patience=30.0)

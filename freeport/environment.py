@@ -1,0 +1,110 @@
+"""The programs of the platform and the environment each is given: only what it needs, and only its own secrets."""
+
+import json
+import sys
+
+from freeport.embedded.databases import ServiceDatabase
+from freeport.layout import ROOT, SERVICES, Home, Ports
+from freeport.processes import LOOPBACK, Program, base_environment
+from freeport.secrets import Secrets
+
+
+def service_database(service: str, secrets: Secrets) -> ServiceDatabase:
+    return ServiceDatabase(
+        service=service,
+        name=service,
+        owner_password=secrets.owner_passwords[service],
+        app_password=secrets.app_passwords[service],
+    )
+
+
+def admin_url(ports: Ports, secrets: Secrets) -> str:
+    """The superuser's URL of the embedded PostgreSQL."""
+    return f"postgresql://postgres:{secrets.postgres_password}@{LOOPBACK}:{ports.of('postgres')}/postgres"
+
+
+def kafka_bootstrap(ports: Ports) -> str:
+    return f"{LOOPBACK}:{ports.of('kafka')}"
+
+
+def service_program(service: str, role: str, home: Home, ports: Ports, secrets: Secrets) -> Program:
+    """`python -m services.<service>.main <role>`; role is `all`, `api`, `worker` or `migrate`."""
+    database = service_database(service, secrets)
+    admin = admin_url(ports, secrets)
+    env = {
+        **_python(home),
+        "FREEPORT_SERVICE": service,
+        "FREEPORT_HOST": LOOPBACK,
+        "FREEPORT_PORT": str(ports.of(service)),
+        "FREEPORT_DATABASE_URL": database.app_url(admin),
+        "FREEPORT_OWNER_DATABASE_URL": database.owner_url(admin),
+        "FREEPORT_KAFKA": kafka_bootstrap(ports),
+        **{f"FREEPORT_{name.upper()}_URL": ports.url(name) for name in (*SERVICES, "provider", "carrier")},
+        **_secrets_of(service, secrets),
+    }
+    name = service if role == "all" else f"{service}-{role}"
+    return Program(
+        name=name,
+        argv=(sys.executable, "-m", f"services.{service}.main", role),
+        cwd=ROOT,
+        log=home.log(service),
+        env=env,
+    )
+
+
+def sandbox_program(sandbox: str, home: Home, ports: Ports, secrets: Secrets) -> Program:
+    """`python -m freeport.sandbox.<sandbox>`, with the directory of its durable book."""
+    own = {
+        "provider": {
+            "FREEPORT_PROVIDER_KEY": secrets.provider_key,
+            "FREEPORT_PROVIDER_WEBHOOK_SECRET": secrets.provider_webhook_secret,
+            "FREEPORT_PAYMENTS_URL": ports.url("payments"),
+        },
+        "carrier": {
+            "FREEPORT_CARRIER_KEY": secrets.carrier_key,
+            "FREEPORT_CARRIER_WEBHOOK_SECRET": secrets.carrier_webhook_secret,
+            "FREEPORT_LOGISTICS_URL": ports.url("logistics"),
+        },
+    }[sandbox]
+    env = {
+        **_python(home),
+        "FREEPORT_HOST": LOOPBACK,
+        "FREEPORT_PORT": str(ports.of(sandbox)),
+        "FREEPORT_STATE_DIR": str(home.sandbox(sandbox)),
+        **own,
+    }
+    return Program(
+        name=sandbox,
+        argv=(sys.executable, "-m", f"freeport.sandbox.{sandbox}"),
+        cwd=ROOT,
+        log=home.log(sandbox),
+        env=env,
+    )
+
+
+def _python(home: Home) -> dict[str, str]:
+    return {**base_environment(), "PYTHONUNBUFFERED": "1", "FREEPORT_HOME": str(home.directory)}
+
+
+def _secrets_of(service: str, secrets: Secrets) -> dict[str, str]:
+    match service:
+        case "payments":
+            return {
+                "FREEPORT_PROVIDER_KEY": secrets.provider_key,
+                "FREEPORT_PROVIDER_WEBHOOK_SECRET": secrets.provider_webhook_secret,
+            }
+        case "logistics":
+            return {
+                "FREEPORT_CARRIER_KEY": secrets.carrier_key,
+                "FREEPORT_CARRIER_WEBHOOK_SECRET": secrets.carrier_webhook_secret,
+                "FREEPORT_INTERNAL_KEY": secrets.internal_key,
+                "FREEPORT_QUOTE_PRIVATE_KEY": secrets.quote_private_key,
+                "FREEPORT_QUOTE_KEY_ID": secrets.quote_key_id,
+            }
+        case "orders":
+            return {
+                "FREEPORT_PII_HASH_KEY": secrets.pii_hash_key,
+                "FREEPORT_QUOTE_PUBLIC_KEYS": json.dumps({secrets.quote_key_id: secrets.quote_public_key}),
+            }
+        case _:
+            return {}

@@ -1,0 +1,57 @@
+"""Create Kafka's topics from the one topic file."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from freeport.errors import StartupError
+from shared.contracts.registry import Topic, TopicKind
+
+EMBEDDED_PARTITIONS = 3  # one node gains nothing from the twelve of a real cluster
+
+
+def topic_config(topic: Topic) -> dict[str, str]:
+    """The broker's settings of a topic: a state topic is compacted and kept, a stream topic is kept for its time."""
+    if topic.kind is TopicKind.STATE:
+        # A segment that is written to is never compacted; a day's end closes it.
+        return {"cleanup.policy": "compact", "segment.ms": str(24 * 3600 * 1000)}
+    retention = -1 if topic.retention_ms is None else topic.retention_ms
+    return {"cleanup.policy": "delete", "retention.ms": str(retention)}
+
+
+async def create_topics(bootstrap: str, topics: Sequence[Topic], *, partitions: int | None = None) -> list[str]:
+    """Create the topics that are missing, with `partitions` each or as many as declared; gives the names created."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        existing = set(await admin.list_topics())
+        missing = [topic for topic in topics if topic.name not in existing]
+        if missing:
+            # The answer's class is made at run time from the protocol's schema: aiokafka has no type for it.
+            answer: Any = await admin.create_topics([_new(topic, partitions) for topic in missing])
+            _require_created(answer.topic_errors)
+    finally:
+        await admin.close()
+    return [topic.name for topic in missing]
+
+
+def _new(topic: Topic, partitions: int | None) -> NewTopic:
+    return NewTopic(
+        topic.name,
+        num_partitions=partitions or topic.partitions,
+        replication_factor=1,
+        topic_configs=topic_config(topic),
+    )
+
+
+def _require_created(answers: Sequence[tuple[str, int, str | None]]) -> None:
+    for name, code, message in answers:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise StartupError(
+                f"Kafka's topic {name} could not be created",
+                why=f"the broker answered {error.__name__}: {message}",
+                fix="See kafka.log in the directory of the logs",
+            )
