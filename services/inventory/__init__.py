@@ -1,0 +1,1 @@
+"""What is really there, and to whom it is promised."""

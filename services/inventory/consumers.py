@@ -1,0 +1,34 @@
+"""Which message goes to which use case, and nothing else."""
+
+from services.inventory.domain.shelves import ANNOUNCE, EXPIRY, WAITING_RETRY, Shelves
+from services.inventory.usecases.adjust_stock import AdjustStock, adjust_stock
+from services.inventory.usecases.announce_stock import announce_stock
+from services.inventory.usecases.commit_stock import commit_stock
+from services.inventory.usecases.consume_stock import consume_stock
+from services.inventory.usecases.expire_reservation import expire_reservation
+from services.inventory.usecases.put_channel import PutChannel, put_channel
+from services.inventory.usecases.put_warehouse import PutWarehouse, put_warehouse
+from services.inventory.usecases.release_stock import release_stock
+from services.inventory.usecases.reserve_stock import reserve_stock
+from services.inventory.usecases.restock_return import restock_return
+from services.inventory.usecases.retry_waiting import retry_waiting
+from shared.contracts.logistics import ShipmentDispatched
+from shared.contracts.orders import OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected
+from shared.contracts.support import ReturnReceived
+from shared.messaging.routing import Router
+
+
+def routes(on: Router[Shelves]) -> None:
+    """Fill the routing table."""
+    on(OrderPlaced, reserve_stock)
+    on(OrderConfirmed, commit_stock)
+    on(OrderRejected, release_stock)
+    on(OrderCancelled, release_stock)
+    on(ShipmentDispatched, consume_stock)
+    on(ReturnReceived, restock_return)
+    on(AdjustStock, adjust_stock)
+    on(PutWarehouse, put_warehouse)
+    on(PutChannel, put_channel)
+    on.due(EXPIRY, expire_reservation)
+    on.due(WAITING_RETRY, retry_waiting)
+    on.due(ANNOUNCE, announce_stock)

@@ -1,0 +1,50 @@
+"""The ledger: what happened to the counters, why, and through which message. Entries are never changed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.inventory.domain.stock import StockLevel
+
+
+class MovementKind(StrEnum):
+    """Why a counter moved."""
+
+    RECEIPT = "receipt"
+    COUNT = "count"
+    WRITE_OFF = "write_off"
+    CORRECTION = "correction"
+    RESERVED = "reserved"
+    RELEASED = "released"
+    EXPIRED = "expired"
+    BROKEN = "broken"
+    CONSUMED = "consumed"
+    RESTOCKED = "restocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """One entry. `on_hand` and `reserved` are changes, not balances.
+
+    `cause` is the id of the order, return or adjustment behind it, `store_id` whose that is.
+    """
+
+    sku: str
+    warehouse: str
+    kind: MovementKind
+    on_hand: int
+    reserved: int
+    cause: str
+    store_id: str
+    message_id: str
+    at: datetime
+
+
+def fold(movements: Iterable[Movement]) -> dict[tuple[str, str], StockLevel]:
+    """The counters by (SKU, warehouse) that the entries add up to. Raises ImpossibleStock at the first wrong entry."""
+    levels: dict[tuple[str, str], StockLevel] = {}
+    for entry in movements:
+        level = levels.setdefault((entry.sku, entry.warehouse), StockLevel())
+        level.move(on_hand=entry.on_hand, reserved=entry.reserved)
+    return levels

@@ -1,0 +1,30 @@
+"""A warehouse is set up, or renamed."""
+
+from dataclasses import dataclass
+
+from services.inventory.domain import errors
+from services.inventory.domain.shelves import Shelves
+from services.inventory.domain.warehouse import Warehouse, WarehouseKind
+from shared.effects import Decision, Moment, Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutWarehouse:
+    """The warehouse as it shall be."""
+
+    code: str
+    kind: WarehouseKind
+    country: str
+    name: str
+
+
+def put_warehouse(command: PutWarehouse, shelves: Shelves, now: Moment) -> Decision:
+    """Create it, or change its name; kind and country are for ever."""
+    known = shelves.warehouses.get(command.code)
+    if known is not None and (known.kind, known.country) != (command.kind, command.country):
+        return errors.warehouse_is_fixed(known)
+    warehouse = Warehouse(code=command.code, kind=command.kind, country=command.country, name=command.name)
+    if warehouse != known:
+        shelves.put_warehouse(warehouse)
+    body = {"code": warehouse.code, "kind": warehouse.kind, "country": warehouse.country, "name": warehouse.name}
+    return [Reply(body, status=201 if known is None else 200)]
