@@ -4,13 +4,13 @@ import asyncio
 import importlib
 import importlib.util
 import json
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from freeport.errors import StartupError
-from freeport.health import ready_services
+from freeport.health import which_answer
 from freeport.layout import DEFAULT_PORT_BASE, ROOT, Home, Ports
 from freeport.leftovers import stop_leftovers
-from freeport.platform import Platform
+from freeport.platform import Platform, delete_platform
 from freeport.progress import Progress
 from freeport.state import Condition, Ownership, Phase, ProgramState, State, is_owned, read
 from freeport.up import Supervision, already_running
@@ -91,7 +91,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     if state is None or not running:
         _tell_not_running(place, state, as_json=as_json)
         raise typer.Exit(1)
-    ready = asyncio.run(ready_services(_served(state)))
+    ready = asyncio.run(which_answer(_probes(state)))
     if as_json:
         _print_json({"phase": state.phase, "supervisor": state.supervisor.pid, "programs": _rows(state, ready)})
     else:
@@ -143,8 +143,7 @@ def reset(
     if not yes:
         typer.confirm(f"Delete all data in {place.directory}?", abort=True)
     _stop(place)
-    deleted = place.directory.exists()
-    _delete(place)
+    deleted = delete_platform(place)
     if as_json:
         _print_json({"deleted": deleted})
     else:
@@ -255,20 +254,12 @@ def _stop(home: Home) -> bool:
     return bool(stop_leftovers(home))
 
 
-def _delete(home: Home) -> None:
-    """The directory, and PostgreSQL's where that had to be kept elsewhere (see `embedded/account.py`)."""
-    if home.postgres.is_symlink():
-        shutil.rmtree(home.postgres.resolve(), ignore_errors=False)
-    if home.directory.exists():
-        shutil.rmtree(home.directory)
-
-
-def _served(state: State) -> dict[str, str]:
-    """Base URLs of what should answer HTTP."""
+def _probes(state: State) -> dict[str, str]:
+    """Where to ask what should answer HTTP."""
     ports = Ports(state.port_base)
     silent = ("kafka", "postgres")
     return {
-        name: ports.url(name)
+        name: ports.probe(name)
         for name, program in state.programs.items()
         if name not in silent and program.condition is not Condition.NOT_BUILT
     }
@@ -293,7 +284,7 @@ def _rows(state: State, ready: dict[str, bool]) -> list[dict[str, Any]]:
 
 
 def _print_status(state: State, ready: dict[str, bool]) -> None:
-    table = Table("program", "state", "port", "pid", "restarts", "since", "last end", box=None, header_style="dim")
+    table = Table("program", "state", "port", "pid", "restarts", "for", "last end", box=None, header_style="dim")
     for program in state.programs.values():
         table.add_row(
             program.name,
@@ -301,11 +292,25 @@ def _print_status(state: State, ready: dict[str, bool]) -> None:
             str(Ports(state.port_base).of(program.name)),
             str(program.process.pid) if program.process else "",
             str(program.restarts),
-            program.since or "",
+            _age(program.since),
             program.last_exit or "",
         )
-    out.print(f"Freeport is {state.phase} (process {state.supervisor.pid}, since {state.started_at})", highlight=False)
+    out.print(
+        f"Freeport is {state.phase} (process {state.supervisor.pid}, up for {_age(state.started_at)})", highlight=False
+    )
     out.print(table)
+
+
+def _age(since: str | None) -> str:
+    """How long ago, in the two largest units."""
+    if since is None:
+        return ""
+    seconds = int((datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds())
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} m {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} m"
 
 
 def _condition_text(program: ProgramState, ready: dict[str, bool]) -> str:
@@ -334,16 +339,17 @@ def _print_urls(platform: Platform, *, as_json: bool) -> None:
     if as_json:
         _print_json(platform.addresses())
         return
-    table = Table(box=None, show_header=False, pad_edge=False)
+    services = platform.addresses()["services"]
     for name, url in platform.urls.items():
-        table.add_row(
-            name, url, f"[dim]{url}/docs[/]" if name in platform.addresses()["services"] else "[dim]sandbox[/]"
-        )
-    table.add_row("kafka", platform.kafka, "")
-    table.add_row("postgres", platform.postgres, "")
-    table.add_row("test key", platform.test_key, "")
-    out.print(table, highlight=False, soft_wrap=True)
-    out.print("[dim]Status: freeport status   Logs: freeport logs   Stop: freeport down   Reset: freeport reset[/]")
+        _print_address(name, url, f"{url}/docs" if name in services else "sandbox")
+    _print_address("kafka", platform.kafka)
+    _print_address("postgres", platform.postgres)
+    _print_address("test key", platform.test_key)
+    out.print("[dim]freeport status | logs | down | reset[/]", highlight=False)
+
+
+def _print_address(name: str, address: str, note: str = "") -> None:
+    out.print(f"{name:<10} {address}  [dim]{note}[/]".rstrip(), highlight=False, soft_wrap=True)
 
 
 def _print_json(value: Any) -> None:

@@ -27,25 +27,24 @@ async def answers(http: httpx.AsyncClient, url: str) -> bool:
         return False
 
 
-async def wait_until_serving(url: str, program: Program, keeper: Keeper, *, within: float) -> None:
-    """Wait for `/healthz`, then `/readyz`; `StartupError` when `within` seconds pass or the program keeps dying."""
+async def wait_until_serving(probe: str, program: Program, keeper: Keeper, *, within: float) -> None:
+    """Wait until the URL is answered; `StartupError` when `within` seconds pass or the program keeps dying."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within
     async with client() as http:
-        for path in ("/healthz", "/readyz"):
-            while not await answers(http, url + path):
-                if keeper.state.restarts >= DEATHS_BEFORE_GIVING_UP:
-                    raise _not_serving(program, f"it ended {keeper.state.restarts} times ({keeper.state.last_exit})")
-                if loop.time() > deadline:
-                    raise _not_serving(program, f"{path} did not answer 200 within {within:.0f} s")
-                await asyncio.sleep(ASK_EVERY)
+        while not await answers(http, probe):
+            if keeper.state.restarts >= DEATHS_BEFORE_GIVING_UP:
+                raise _not_serving(program, f"it ended {keeper.state.restarts} times ({keeper.state.last_exit})")
+            if loop.time() > deadline:
+                raise _not_serving(program, f"{probe} did not answer 200 within {within:.0f} s")
+            await asyncio.sleep(ASK_EVERY)
 
 
-async def ready_services(urls: dict[str, str]) -> dict[str, bool]:
-    """Which of the services (name to base URL) answer `/readyz` with 200 now."""
+async def which_answer(probes: dict[str, str]) -> dict[str, bool]:
+    """Which of the URLs, by name of their program, are answered now."""
     async with client() as http:
-        found = await asyncio.gather(*(answers(http, f"{url}/readyz") for url in urls.values()))
-    return dict(zip(urls, found, strict=True))
+        found = await asyncio.gather(*(answers(http, probe) for probe in probes.values()))
+    return dict(zip(probes, found, strict=True))
 
 
 def _not_serving(program: Program, why: str) -> StartupError:

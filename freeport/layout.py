@@ -36,6 +36,10 @@ class Ports:
     def url(self, name: str) -> str:
         return f"http://{LOOPBACK}:{self.of(name)}"
 
+    def probe(self, name: str) -> str:
+        """The URL that answers 200 when the program serves; a sandbox has nothing to wait for beyond being alive."""
+        return f"{self.url(name)}/{'healthz' if name in SANDBOXES else 'readyz'}"
+
     def all(self) -> dict[str, int]:
         """Every port of the block that is used, by the name of its user."""
         return {name: self.base + offset for name, offset in _OFFSETS.items()}

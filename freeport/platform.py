@@ -10,16 +10,20 @@
     platform.kafka                                # 127.0.0.1:8092
     platform.sandbox_directory("provider")        # its durable book
     platform.kill("inventory")                    # SIGKILL; the supervisor starts it again
-    platform.wait_ready("inventory")              # blocks until /readyz answers 200 in a process newer than that
+    platform.wait_ready("inventory")              # blocks until it serves again
 
-    with start_platform(directory, port_base=18000) as platform:    # one of its own, beside any other
+    with start_platform(directory, free_port_base()) as platform:   # one of its own, beside any other
         …                                                           # stopped at the end, whatever happens
+
+In tests the fixture `platform` (tests/fixtures/embedded.py) is such a platform, shared by the session.
 
 Everything here blocks; from asynchronous code use `asyncio.to_thread`.
 """
 
 import asyncio
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,8 +36,9 @@ from typing import Any
 
 from freeport.environment import admin_url, kafka_bootstrap, service_database
 from freeport.errors import StartupError
-from freeport.health import ready_services
+from freeport.health import which_answer
 from freeport.layout import ROOT, SANDBOXES, SERVICES, Home, Ports, is_built, sandbox_is_built
+from freeport.processes import port_is_free
 from freeport.secrets import Secrets
 from freeport.secrets import load as load_secrets
 from freeport.state import Phase, ProcessId, State, is_owned, read
@@ -125,7 +130,7 @@ class Platform:
         return process
 
     def wait_ready(self, name: str, *, after: ProcessId | None = None, within: float = 30.0) -> None:
-        """Block until `/readyz` answers 200, in another process than `after` when that is given.
+        """Block until it serves, in another process than `after` when that is given.
 
         Raises TimeoutError after `within` seconds.
         """
@@ -136,7 +141,23 @@ class Platform:
             time.sleep(0.05)
 
     def _is_ready(self, name: str) -> bool:
-        return asyncio.run(ready_services({name: self.ports.url(name)}))[name]
+        return asyncio.run(which_answer({name: self.ports.probe(name)}))[name]
+
+
+def free_port_base() -> int:
+    """The start of a block of ports of which none is in use at this moment, for a platform beside any other."""
+    bases = random.sample(range(20000, 60000, 100), 400)  # noqa: S311 - no secret, only not everybody the same
+    return next(base for base in bases if all(port_is_free(port) for port in Ports(base).all().values()))
+
+
+def delete_platform(home: Home) -> bool:
+    """Delete the directory, and PostgreSQL's where that had to be kept elsewhere. True when there was one."""
+    if home.postgres.is_symlink():
+        shutil.rmtree(home.postgres.resolve())
+    if not home.directory.exists():
+        return False
+    shutil.rmtree(home.directory)
+    return True
 
 
 @contextmanager

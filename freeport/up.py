@@ -151,7 +151,7 @@ class Supervision:
     async def _serve_service(self, service: str, secrets: Secrets) -> None:
         if is_built(service):
             program = service_program(service, "all", self.home, self.ports, secrets)
-            await self._serve(ProgramPart(program), self.ports.url(service))
+            await self._serve(ProgramPart(program), self.ports.probe(service))
         else:
             self._report(ProgramState(name=service, condition=Condition.NOT_BUILT))
 
@@ -159,13 +159,13 @@ class Supervision:
         if sandbox_is_built(sandbox):
             self.home.sandbox(sandbox).mkdir(parents=True, exist_ok=True)
             program = sandbox_program(sandbox, self.home, self.ports, secrets)
-            await self._serve(ProgramPart(program), self.ports.url(sandbox))
+            await self._serve(ProgramPart(program), self.ports.probe(sandbox))
         else:
             self._report(ProgramState(name=sandbox, condition=Condition.NOT_BUILT))
 
-    async def _serve(self, part: ProgramPart, url: str) -> None:
+    async def _serve(self, part: ProgramPart, probe: str) -> None:
         keeper = await self._keep(part)
-        await wait_until_serving(url, part.program, keeper, within=READY_WITHIN)
+        await wait_until_serving(probe, part.program, keeper, within=READY_WITHIN)
 
     async def _keep(self, part: Part) -> Keeper:
         keeper = self._keepers[part.name] = Keeper(part, self._report)

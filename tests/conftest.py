@@ -1,5 +1,5 @@
 """Fixtures for all tests: imports only."""
 
-from tests.fixtures.embedded import embedded_directory, kafka, postgres
+from tests.fixtures.embedded import embedded_directory, kafka, platform, postgres
 
-__all__ = ["embedded_directory", "kafka", "postgres"]
+__all__ = ["embedded_directory", "kafka", "platform", "postgres"]
