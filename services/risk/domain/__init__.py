@@ -1,0 +1,1 @@
+"""Pure: rules, velocity windows, order files and reviews."""
