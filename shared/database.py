@@ -43,7 +43,9 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
         return state[:2] in _TRANSIENT_CLASSES or state == _LOCK_NOT_AVAILABLE
-    return isinstance(error, Stale | NoConnection | OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError)
+    return isinstance(
+        error, Stale | NoConnection | OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError
+    )
 
 
 class Database:

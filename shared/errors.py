@@ -9,6 +9,7 @@ from typing import Any
 class Kind(StrEnum):
     """What kind of no it is; `shared/http.py` alone turns it into a status."""
 
+    MALFORMED = "malformed"  # 400: not a request of this API
     INVALID = "invalid"  # 422: the request contradicts itself or a rule
     UNAUTHENTICATED = "unauthenticated"  # 401
     FORBIDDEN = "forbidden"  # 403

@@ -8,7 +8,26 @@ from typing import Any
 # ISO 4217 list one (2026): every currency not named here has two decimals.
 _EXPONENTS: Mapping[str, int] = {
     **dict.fromkeys(
-        ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"), 0
+        (
+            "BIF",
+            "CLP",
+            "DJF",
+            "GNF",
+            "ISK",
+            "JPY",
+            "KMF",
+            "KRW",
+            "PYG",
+            "RWF",
+            "UGX",
+            "UYI",
+            "VND",
+            "VUV",
+            "XAF",
+            "XOF",
+            "XPF",
+        ),
+        0,
     ),
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
     **dict.fromkeys(("CLF", "UYW"), 4),
@@ -82,7 +101,12 @@ class Money:
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
         # A core schema is a plain dict, so the domain's money needs no import of pydantic. Amounts travel as strings,
         # because JavaScript reads JSON numbers above 2^53 wrongly.
-        integer = {"type": "int", "ge": -_LIMIT, "le": _LIMIT, "serialization": {"type": "to-string", "when_used": "json"}}
+        integer = {
+            "type": "int",
+            "ge": -_LIMIT,
+            "le": _LIMIT,
+            "serialization": {"type": "to-string", "when_used": "json"},
+        }
         code = {"type": "str", "pattern": "^[A-Z]{3}$"}
         fields = [
             {"type": "dataclass-field", "name": "amount", "schema": integer},

@@ -12,7 +12,10 @@ from prometheus_client import Counter, Gauge, Histogram
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 HTTP_SECONDS = Histogram(
-    "freeport_http_request_duration_seconds", "Time to answer a request.", ("route", "method", "status"), buckets=_SECONDS
+    "freeport_http_request_duration_seconds",
+    "Time to answer a request.",
+    ("route", "method", "status"),
+    buckets=_SECONDS,
 )
 HTTP_ACTIVE = Gauge("freeport_http_active_requests", "Requests being answered.")
 IDEMPOTENCY = Counter("freeport_idempotency_requests_total", "Requests with an idempotency key.", ("outcome",))
@@ -20,7 +23,10 @@ COMMANDS_WAITING = Gauge("freeport_commands_waiting", "Commands that wait for a 
 EVENTS_PUBLISHED = Counter("freeport_events_published_total", "Events that Kafka acknowledged.", ("type",))
 EVENTS_CONSUMED = Counter("freeport_events_consumed_total", "Events by what became of them.", ("topic", "outcome"))
 EVENT_DELAY = Histogram(
-    "freeport_event_end_to_end_seconds", "From the commit at the sender to the commit here.", ("topic",), buckets=_SECONDS
+    "freeport_event_end_to_end_seconds",
+    "From the commit at the sender to the commit here.",
+    ("topic",),
+    buckets=_SECONDS,
 )
 BATCH_SECONDS = Histogram("freeport_event_batch_seconds", "Time to settle a batch of events.", buckets=_SECONDS)
 CONSUMER_LAG = Gauge("freeport_consumer_lag_records", "Records that wait in the log.", ("topic", "partition"))

@@ -52,7 +52,7 @@ def event(event_type: str, *, topic: Topic, key: str) -> Callable[[type[E]], typ
         made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
         if event_type in EVENTS:
             raise ValueError(f"two events are called {event_type}")
-        if key not in made.__dataclass_fields__:
+        if key not in made.__annotations__:
             raise ValueError(f"{event_type} has no field {key}")
         made.event_type, made.topic, made.key_field = event_type, topic, key
         EVENTS[event_type] = made

@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-import shared.contracts  # registers every event
 from shared.contracts.registry import EVENTS, Event
 from shared.effects import Moment
 from shared.messaging.message import Message
@@ -46,7 +45,14 @@ def decode_data(event_type: str, payload: bytes | str) -> Event | None:
 
 
 def headers_of(
-    *, event_id: str, event_type: str, source: str, key: str, sequence: int, time: datetime, extensions: Mapping[str, str]
+    *,
+    event_id: str,
+    event_type: str,
+    source: str,
+    key: str,
+    sequence: int,
+    time: datetime,
+    extensions: Mapping[str, str],
 ) -> list[tuple[str, bytes]]:
     """The Kafka headers of an event; `extensions` are further CloudEvents attributes such as `store` or `traceparent`."""
     attributes = {
@@ -80,7 +86,9 @@ class Envelope:
         return self.topic, self.key
 
 
-def open_envelope(topic: str, key: bytes | None, payload: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Envelope:
+def open_envelope(
+    topic: str, key: bytes | None, payload: bytes | None, headers: Iterable[tuple[str, bytes]]
+) -> Envelope:
     """A Kafka record's envelope. Raises Malformed when an attribute is missing."""
     attributes = {name: _text(value) for name, value in headers}
     name = _text(key or b"")

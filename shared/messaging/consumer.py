@@ -5,39 +5,35 @@ Offsets are committed after the transaction and are only a hint: the truth is th
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared import telemetry
 from shared.database import is_transient
-from shared.messaging import deadletters
+from shared.messaging import deadletters, kafka
 from shared.messaging.codec import Envelope, Malformed, open_envelope
 from shared.messaging.desk import Desk
+from shared.messaging.kafka import ConsumerClient, Partition, Record
 from shared.messaging.positions import Sifted
 from shared.messaging.sources import EventBatch
 
 _log = structlog.get_logger()
 _BATCH = 500
 _POLL_MS = 500
-_START_PATIENCE_S = 60.0
-_COMMIT_PATIENCE_S = 5.0
-_STOP_PATIENCE_S = 8.0
 
 
 class Consumer:
     """One member of a service's consumer group."""
 
-    def __init__(self, desk: "Desk[Any]", bootstrap: str) -> None:
+    def __init__(self, desk: "Desk[Any]", bootstrap: str, *, joined: Callable[[], None] = lambda: None) -> None:
         self._desk = desk
         self._bootstrap = bootstrap
-        self._kafka: AIOKafkaConsumer | None = None
+        self._joined = joined
         self._stopping = False
-        self.joined = asyncio.Event()
 
     async def run(self) -> None:
         """Consume until `stop()`; after an error of Kafka's with a new client."""
@@ -55,30 +51,17 @@ class Consumer:
         self._stopping = True
 
     async def _consume(self) -> None:
-        kafka = AIOKafkaConsumer(
-            *(topic.name for topic in self._desk.router.topics),
-            bootstrap_servers=self._bootstrap,
-            client_id=self._desk.name,
-            group_id=f"freeport.{self._desk.name}",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            session_timeout_ms=30_000,
-            heartbeat_interval_ms=3_000,
-            rebalance_timeout_ms=30_000,
-            max_poll_interval_ms=600_000,
-            request_timeout_ms=40_000,
-            retry_backoff_ms=100,
-        )
+        topics = [topic.name for topic in self._desk.router.topics]
+        client = await kafka.join(self._bootstrap, topics, group=f"freeport.{self._desk.name}", client=self._desk.name)
         try:
-            await asyncio.wait_for(kafka.start(), _START_PATIENCE_S)
-            self.joined.set()
+            self._joined()
             while not self._stopping:
-                await self._step(kafka)
+                await self._step(client)
         finally:
-            await _stop(kafka)
+            await kafka.let_go(client)
 
-    async def _step(self, kafka: AIOKafkaConsumer) -> None:
-        fetched = await kafka.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
+    async def _step(self, client: ConsumerClient) -> None:
+        fetched = await client.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
         if not fetched:
             return
         started = time.perf_counter()
@@ -92,21 +75,21 @@ class Consumer:
         if envelopes:
             await self._desk.settle(EventBatch(envelopes, self._desk.name, self._count))
         telemetry.BATCH_SECONDS.observe(time.perf_counter() - started)
-        await self._commit(kafka, {partition: records[-1].offset + 1 for partition, records in fetched.items()})
-        for partition in fetched:
-            highwater = kafka.highwater(partition)
+        await self._commit(client, {partition: records[-1].offset + 1 for partition, records in fetched.items()})
+        for partition, records in fetched.items():
+            highwater = client.highwater(partition)
             if highwater is not None:
-                lag = highwater - fetched[partition][-1].offset - 1
-                telemetry.CONSUMER_LAG.labels(partition.topic, partition.partition).set(max(0, lag))
+                lag = max(0, highwater - records[-1].offset - 1)
+                telemetry.CONSUMER_LAG.labels(partition.topic, partition.partition).set(lag)
 
-    async def _commit(self, kafka: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> None:
+    async def _commit(self, client: ConsumerClient, offsets: Mapping[Partition, int]) -> None:
         try:
-            await asyncio.wait_for(kafka.commit(offsets), _COMMIT_PATIENCE_S)
+            await kafka.commit(client, offsets)
         except (KafkaError, TimeoutError) as error:
             # Another member will read these again and find them had: the positions are the truth.
             _log.info("consumer.offsets_not_committed", service=self._desk.name, error=repr(error))
 
-    async def _bury(self, partition: TopicPartition, record: Any, error: Malformed) -> None:
+    async def _bury(self, partition: Partition, record: Record, error: Malformed) -> None:
         # Without a readable stream and sequence nothing can be halted: it is set aside and seen.
         telemetry.EVENTS_CONSUMED.labels(partition.topic, "dead").inc()
         failures = 0
@@ -150,10 +133,3 @@ def _count_all(envelopes: Sequence[Envelope], outcome: str) -> None:
 
 def _printable(raw: bytes | None) -> str:
     return (raw or b"").decode("utf-8", "backslashreplace").replace("\0", "\\x00")
-
-
-async def _stop(kafka: AIOKafkaConsumer) -> None:
-    try:
-        await asyncio.wait_for(kafka.stop(), _STOP_PATIENCE_S)
-    except (TimeoutError, KafkaError) as error:
-        _log.warning("consumer.stuck", error=repr(error))

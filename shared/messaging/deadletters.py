@@ -31,7 +31,17 @@ async def bury(
     """Write one dead letter and return its id."""
     letter_id = new_id("dlt")
     await connection.execute(
-        _INSERT, letter_id, source, consumer, topic, key, sequence, dict(headers), payload, error[:4000].replace("\0", ""), attempts
+        _INSERT,
+        letter_id,
+        source,
+        consumer,
+        topic,
+        key,
+        sequence,
+        dict(headers),
+        payload,
+        error[:4000].replace("\0", ""),
+        attempts,
     )
     return letter_id
 
@@ -101,7 +111,9 @@ async def redrive(database: Database, letter_id: str) -> None:
                 letter["headers"],
             )
         else:
-            await connection.execute("UPDATE outside_call SET done_at = NULL, next_at = now() WHERE id = $1", letter["key"])
+            await connection.execute(
+                "UPDATE outside_call SET done_at = NULL, next_at = now() WHERE id = $1", letter["key"]
+            )
         await _settle(letter_id, "redriven", "", connection)
 
 
@@ -135,7 +147,11 @@ async def _open_letter(letter_id: str, connection: Connection) -> Mapping[str, A
         raise not_found("dead_letter", letter_id)
     if letter["state"] != "open":
         raise Refused(
-            Refusal(code="dead_letter.settled", detail=f"the dead letter {letter_id} is {letter['state']} already", kind=Kind.CONFLICT)
+            Refusal(
+                code="dead_letter.settled",
+                detail=f"the dead letter {letter_id} is {letter['state']} already",
+                kind=Kind.CONFLICT,
+            )
         )
     return dict(letter)
 

@@ -81,7 +81,7 @@ class Desk(Generic[S]):
             try:
                 await self._commit(source)
                 return
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (the consumer loop: whatever it is, it becomes a retry or a dead letter)
                 if is_transient(error):
                     collisions += 1
                     await self._pause(error, collisions)

@@ -67,7 +67,11 @@ def context_of(moment: Moment) -> dict[str, str]:
 
 
 def _newest_states(events: list[tuple[Event, Moment]]) -> list[tuple[Event, Moment]]:
-    last = {(event.topic.name, event.key): index for index, (event, _) in enumerate(events) if event.topic.kind is TopicKind.STATE}
+    last = {
+        (event.topic.name, event.key): index
+        for index, (event, _) in enumerate(events)
+        if event.topic.kind is TopicKind.STATE
+    }
     if not last:
         return events
     keep = set(last.values())
@@ -115,7 +119,9 @@ DELETE FROM deadline WHERE (kind, key) IN (
 """
 
 
-async def _keep_deadlines(deadlines: dict[tuple[str, str], tuple[Deadline, Moment] | None], connection: Connection) -> None:
+async def _keep_deadlines(
+    deadlines: dict[tuple[str, str], tuple[Deadline, Moment] | None], connection: Connection
+) -> None:
     wanted = sorted(deadlines.items(), key=lambda item: item[0])
     kept = [(kind, key, found[0].at, context_of(found[1])) for (kind, key), found in wanted if found is not None]
     forgotten = [key for key, found in wanted if found is None]

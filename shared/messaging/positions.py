@@ -7,7 +7,7 @@ on the wire, and its position commits with its effect.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from shared.contracts.registry import TopicKind
 from shared.contracts.topics import BY_NAME, TOPICS
@@ -37,7 +37,7 @@ class Sifted:
     to_park: dict[tuple[Stream, int], Envelope] = field(default_factory=dict[tuple[Stream, int], Envelope])
     drained: list[tuple[Stream, int]] = field(default_factory=list[tuple[Stream, int]])
     touched: dict[Stream, Position] = field(default_factory=dict[Stream, Position])
-    decided_at: datetime = datetime.min
+    decided_at: datetime = datetime.min.replace(tzinfo=UTC)
 
 
 async def sift(batch: Sequence[Envelope], consumer: str, connection: Connection, *, drain: bool = True) -> Sifted:
@@ -54,7 +54,11 @@ async def sift(batch: Sequence[Envelope], consumer: str, connection: Connection,
 
 
 def sort_out(
-    batch: Iterable[Envelope], positions: dict[Stream, Position], parked: dict[Stream, dict[int, Envelope]], *, drain: bool = True
+    batch: Iterable[Envelope],
+    positions: dict[Stream, Position],
+    parked: dict[Stream, dict[int, Envelope]],
+    *,
+    drain: bool = True,
 ) -> Sifted:
     """The pure part of `sift`: advances `positions` and says what is fresh, what waits, what has been had."""
     sifted = Sifted()
@@ -152,7 +156,9 @@ async def drainable(consumer: str, limit: int, connection: Connection) -> list[E
     return [Envelope(r["topic"], r["key"], r["sequence"], r["headers"], r["payload"].encode()) for r in rows]
 
 
-async def _read(streams: Sequence[Stream], consumer: str, connection: Connection) -> tuple[dict[Stream, Position], datetime]:
+async def _read(
+    streams: Sequence[Stream], consumer: str, connection: Connection
+) -> tuple[dict[Stream, Position], datetime]:
     rows = await connection.fetch(
         """
         SELECT s.topic, s.key, now() AS decided_at, p.version, p.sequence, p.parked, p.halted
@@ -172,7 +178,9 @@ async def _read(streams: Sequence[Stream], consumer: str, connection: Connection
     return positions, rows[0]["decided_at"]
 
 
-async def _read_parked(streams: Sequence[Stream], consumer: str, connection: Connection) -> dict[Stream, dict[int, Envelope]]:
+async def _read_parked(
+    streams: Sequence[Stream], consumer: str, connection: Connection
+) -> dict[Stream, dict[int, Envelope]]:
     parked: dict[Stream, dict[int, Envelope]] = defaultdict(dict)
     if not streams:
         return parked

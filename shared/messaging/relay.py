@@ -6,23 +6,22 @@ a batch may refuse every later one.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from shared import telemetry
 from shared.database import Database, Row, is_transient
 from shared.ids import new_id
+from shared.messaging import kafka
 from shared.messaging.codec import headers_of
 
 _log = structlog.get_logger()
 _LEASE_S = 10.0
 _BATCH = 500
 _SEND_PATIENCE_S = 15.0
-_STOP_PATIENCE_S = 5.0
 _EXTENSIONS = {
     "store": "store",
     "market": "market",
@@ -76,7 +75,7 @@ class Relay:
         self._owner = new_id("rly")
         self._epoch: int | None = None
         self._renew_at = 0.0
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: kafka.ProducerClient | None = None
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -147,7 +146,9 @@ class Relay:
             self._epoch = await self._database.fetchval(_ACQUIRE, self._owner, _LEASE_S)
             if self._epoch is not None:
                 _log.info("relay.owner", service=self._service, epoch=self._epoch)
-        elif now >= self._renew_at and await self._database.fetchval(_RENEW, self._owner, self._epoch, _LEASE_S) is None:
+        elif (
+            now >= self._renew_at and await self._database.fetchval(_RENEW, self._owner, self._epoch, _LEASE_S) is None
+        ):
             self._epoch = None
             raise Fenced
         self._renew_at = now + _LEASE_S / 3
@@ -161,7 +162,10 @@ class Relay:
                 try:
                     futures.append(
                         await producer.send(
-                            row["topic"], value=row["payload"].encode(), key=row["key"].encode(), headers=self._headers(row)
+                            row["topic"],
+                            value=row["payload"].encode(),
+                            key=row["key"].encode(),
+                            headers=self._headers(row),
                         )
                     )
                 except MessageSizeTooLargeError as error:
@@ -177,9 +181,13 @@ class Relay:
 
     async def _halt(self, row: Row, error: Exception) -> None:
         # Never skipped: an event that Kafka will not take stops its own stream, with an alarm, and lets the others go on.
-        _log.error("relay.stream_halted", topic=row["topic"], key=row["key"], sequence=row["sequence"], error=repr(error))
+        _log.error(
+            "relay.stream_halted", topic=row["topic"], key=row["key"], sequence=row["sequence"], error=repr(error)
+        )
         telemetry.STREAMS_HALTED.labels(row["topic"]).inc()
-        await self._database.execute("UPDATE stream_head SET halted = true WHERE topic = $1 AND key = $2", row["topic"], row["key"])
+        await self._database.execute(
+            "UPDATE stream_head SET halted = true WHERE topic = $1 AND key = $2", row["topic"], row["key"]
+        )
 
     def _headers(self, row: Row) -> list[tuple[str, bytes]]:
         stored: Mapping[str, str] = row["headers"]
@@ -193,35 +201,12 @@ class Relay:
             extensions={wire: stored.get(name, "") for name, wire in _EXTENSIONS.items()},
         )
 
-    async def _ready_producer(self) -> AIOKafkaProducer:
+    async def _ready_producer(self) -> kafka.ProducerClient:
         if self._producer is None:
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._bootstrap,
-                client_id=f"{self._service}-relay",
-                acks="all",
-                enable_idempotence=True,
-                linger_ms=2,
-                max_batch_size=256 * 1024,
-                max_request_size=1024 * 1024,
-                request_timeout_ms=10_000,
-            )
-            try:
-                await asyncio.wait_for(producer.start(), _SEND_PATIENCE_S)
-            except BaseException:
-                await _stop(producer)
-                raise
-            self._producer = producer
+            self._producer = await kafka.produce(self._bootstrap, client=f"{self._service}-relay")
         return self._producer
 
     async def _drop_producer(self) -> None:
         if self._producer is not None:
             producer, self._producer = self._producer, None
-            await _stop(producer)
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    stop: Callable[[], Any] = producer.stop
-    try:
-        await asyncio.wait_for(stop(), _STOP_PATIENCE_S)
-    except (TimeoutError, KafkaError) as error:
-        _log.warning("relay.producer_stuck", error=repr(error))
+            await kafka.let_go(producer)

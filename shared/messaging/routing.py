@@ -50,9 +50,10 @@ class Router(Generic[S]):
             return self._due[body.kind](body, state, moment)
         if isinstance(body, Answered):
             return self._answered[body.kind](body, state, moment)
-        use_case = self._by_type.get(type(body))
+        kind: type[Any] = type(body)
+        use_case = self._by_type.get(kind)
         if use_case is not None:
             return use_case(body, state, moment)
         if body is None or isinstance(body, Event):
             return ()
-        raise LookupError(f"no use case for the command {type(body).__name__}")
+        raise LookupError(f"no use case for the command {kind.__name__}")

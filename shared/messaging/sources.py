@@ -107,7 +107,8 @@ class CommandBatch:
                 leaders.setdefault((pending.scope, pending.key), pending)
         self._fresh = [p for p in waiting if not p.key or leaders.get((p.scope, p.key)) is p]
         return [
-            Message(body=p.command, moment=replace(p.moment, decided_at=decided_at, occurred_at=decided_at)) for p in self._fresh
+            Message(body=p.command, moment=replace(p.moment, decided_at=decided_at, occurred_at=decided_at))
+            for p in self._fresh
         ]
 
     async def close(self, decisions: Sequence[Decision], connection: Connection) -> None:
@@ -198,7 +199,9 @@ class DueBatch:
         return [
             Message(
                 body=Due(row["kind"], row["key"]),
-                moment=_later(derive_id("due", row["key"], row["kind"], row["due_at"].isoformat()), row["context"], decided_at),
+                moment=_later(
+                    derive_id("due", row["key"], row["kind"], row["due_at"].isoformat()), row["context"], decided_at
+                ),
             )
             for row in self.rows
         ]
@@ -273,7 +276,10 @@ class AnswerBatch:
             return ()
         decided_at = await database_time(connection)
         return [
-            Message(body=Answered(a.id, a.kind, a.key, a.request, a.answer, a.attempts), moment=_later(a.id, a.context, decided_at))
+            Message(
+                body=Answered(a.id, a.kind, a.key, a.request, a.answer, a.attempts),
+                moment=_later(a.id, a.context, decided_at),
+            )
             for a in self._open
         ]
 
@@ -325,4 +331,3 @@ def _later(message_id: str, context: Mapping[str, str], decided_at: datetime) ->
         correlation_id=context.get("correlation", ""),
         traceparent=context.get("traceparent", ""),
     )
-

@@ -1,6 +1,20 @@
 """The kit's own tables, the same in every service's database. Their migration is `shared/migrations/versions/`."""
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, DateTime, Identity, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.database import new_metadata

@@ -48,7 +48,9 @@ async def settle_deadlines(desk: "Desk[Any]") -> int:
     """
     rows = await desk.database.fetch(_CLAIM_DEADLINES, float(_CLAIM_S), _BATCH)
     if rows:
-        await desk.settle(DueBatch(sorted((dict(row) for row in rows), key=lambda row: (row["due_at"], row["kind"], row["key"]))))
+        await desk.settle(
+            DueBatch(sorted((dict(row) for row in rows), key=lambda row: (row["due_at"], row["kind"], row["key"])))
+        )
     return len(rows)
 
 
@@ -78,9 +80,11 @@ async def _call(row: dict[str, Any], gateways: Gateways, database: Database) -> 
         answer = await asyncio.wait_for(gateways[call.kind](call), _CALL_PATIENCE_S)
     except TimeoutError:
         answer = None
-    except Exception as error:
-        # A bug in a gateway must not lose the call: it stays claimed and is tried again, later each time.
-        _log.error("call.failed", kind=call.kind, call=call.id, attempts=row["attempts"], error=repr(error), exc_info=error)
+    except Exception as error:  # noqa: BLE001 (a bug in a gateway must not lose the call)
+        # It stays claimed and is tried again, later each time.
+        _log.error(
+            "call.failed", kind=call.kind, call=call.id, attempts=row["attempts"], error=repr(error), exc_info=error
+        )
         await _postpone(call.id, row["attempts"], database)
         return None
     return CallAnswer(call.id, call.kind, call.key, call.request, row["context"], row["attempts"], answer)
@@ -88,7 +92,9 @@ async def _call(row: dict[str, Any], gateways: Gateways, database: Database) -> 
 
 async def _postpone(call_id: str, attempts: int, database: Database) -> None:
     pause = min(300.0, 0.5 * 2 ** min(attempts, 10))
-    await database.execute("UPDATE outside_call SET next_at = now() + make_interval(secs => $2) WHERE id = $1", call_id, pause)
+    await database.execute(
+        "UPDATE outside_call SET next_at = now() + make_interval(secs => $2) WHERE id = $1", call_id, pause
+    )
 
 
 async def settle_released(desk: "Desk[Any]") -> int:

@@ -1,0 +1,108 @@
+"""aiokafka, wrapped once: typed, with every setting that matters said, and every wait bounded.
+
+Its defaults are not ours: it would start at the end of the log, commit by itself and acknowledge by one replica.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, cast
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+_log = structlog.get_logger()
+_START_PATIENCE_S = 60.0
+_STOP_PATIENCE_S = 8.0
+MAX_RECORD_BYTES = 1024 * 1024
+
+
+class Partition(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+class Record(Protocol):
+    """A record as it was read."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class ConsumerClient(Protocol):
+    """A member of a consumer group."""
+
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> Mapping[Partition, Sequence[Record]]: ...
+    async def commit(self, offsets: Mapping[Any, int]) -> None: ...
+    def highwater(self, partition: Any) -> int | None: ...
+    async def stop(self) -> None: ...
+
+
+class ProducerClient(Protocol):
+    """An idempotent producer."""
+
+    async def send(
+        self, topic: str, *, value: bytes, key: bytes, headers: Sequence[tuple[str, bytes]]
+    ) -> "asyncio.Future[Any]": ...
+    async def stop(self) -> None: ...
+
+
+async def join(bootstrap: str, topics: Sequence[str], *, group: str, client: str) -> ConsumerClient:
+    """Join a group. Raises KafkaError or TimeoutError, and leaves nothing behind."""
+    consumer = AIOKafkaConsumer(
+        *topics,
+        bootstrap_servers=bootstrap,
+        client_id=client,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=30_000,
+        heartbeat_interval_ms=3_000,
+        rebalance_timeout_ms=30_000,
+        max_poll_interval_ms=600_000,
+        request_timeout_ms=40_000,
+        retry_backoff_ms=100,
+    )
+    return cast("ConsumerClient", await _started(consumer))
+
+
+async def produce(bootstrap: str, *, client: str) -> ProducerClient:
+    """A producer with acks=all and idempotence. Raises KafkaError or TimeoutError, and leaves nothing behind."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        client_id=client,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=2,
+        max_batch_size=256 * 1024,
+        max_request_size=MAX_RECORD_BYTES,
+        request_timeout_ms=10_000,
+    )
+    return cast("ProducerClient", await _started(producer))
+
+
+async def commit(consumer: ConsumerClient, offsets: Mapping[Partition, int], *, patience_s: float = 5.0) -> None:
+    """Commit these offsets. Raises KafkaError or TimeoutError, which a caller may take lightly: positions are the truth."""
+    native = {TopicPartition(place.topic, place.partition): offset for place, offset in offsets.items()}
+    await asyncio.wait_for(consumer.commit(native), patience_s)
+
+
+async def let_go(client: ConsumerClient | ProducerClient) -> None:
+    """Stop a client within a bound. One that hangs is abandoned, and said so."""
+    try:
+        await asyncio.wait_for(client.stop(), _STOP_PATIENCE_S)
+    except (TimeoutError, KafkaError) as error:
+        _log.warning("kafka.client_stuck", error=repr(error))
+
+
+async def _started(client: Any) -> Any:
+    try:
+        await asyncio.wait_for(client.start(), _START_PATIENCE_S)
+    except BaseException:
+        await let_go(client)
+        raise
+    return client
