@@ -1,0 +1,1 @@
+"""Support: what buyers send back and what they ask."""

@@ -1,0 +1,1 @@
+"""Support's rules, pure: returns and their money, tickets and their promise."""

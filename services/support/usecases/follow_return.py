@@ -1,0 +1,44 @@
+"""Follow what others do about a return: the parcel, the shelf, the money."""
+
+from services.support.domain.cases import Cases
+from shared.contracts.inventory import StockRestocked
+from shared.contracts.logistics import ReturnParcelArrived
+from shared.contracts.payments import RefundFailed, RefundSucceeded
+from shared.effects import Effects, Moment
+
+
+def note_parcel(arrived: ReturnParcelArrived, cases: Cases, moment: Moment) -> Effects:
+    """A parcel came back. One that names no return of ours waits in the warehouse for a person; there is nothing to note here."""
+    claim = cases.returns.get(arrived.return_id)
+    if claim is not None:
+        claim.arrive(arrived.arrived_at)
+        cases.touch(claim)
+    return ()
+
+
+def note_restock(restocked: StockRestocked, cases: Cases, moment: Moment) -> Effects:
+    """The sellable units are on the shelf."""
+    claim = cases.returns[restocked.return_id]
+    claim.restocked()
+    cases.touch(claim)
+    return ()
+
+
+def note_refund(refund: RefundSucceeded, cases: Cases, moment: Moment) -> Effects:
+    """Money went back: for a return, or else for the order, and then less is left for its returns."""
+    claim = cases.returns.get(refund.return_id)
+    if claim is None:
+        cases.purchase(refund.order_id).refunded_outside += refund.amount.amount
+    else:
+        claim.refund_succeeded(refund.amount)
+        cases.touch(claim)
+    return ()
+
+
+def note_failed_refund(refund: RefundFailed, cases: Cases, moment: Moment) -> Effects:
+    """The provider will not refund; a person must look. Of a refund without a return, support shows nothing."""
+    claim = cases.returns.get(refund.return_id)
+    if claim is not None:
+        claim.refund_failed()
+        cases.touch(claim)
+    return ()
