@@ -1,0 +1,1 @@
+"""`freeport audit`: is what the seven databases and the outside world's books say about each other true?"""
