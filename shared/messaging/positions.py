@@ -15,6 +15,7 @@ from shared.database import Connection, Stale
 from shared.messaging.codec import Envelope
 
 Stream = tuple[str, str]
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 STATE_TOPICS = [topic.name for topic in TOPICS if topic.kind is TopicKind.STATE]
 
 
@@ -37,7 +38,7 @@ class Sifted:
     to_park: dict[tuple[Stream, int], Envelope] = field(default_factory=dict[tuple[Stream, int], Envelope])
     drained: list[tuple[Stream, int]] = field(default_factory=list[tuple[Stream, int]])
     touched: dict[Stream, Position] = field(default_factory=dict[Stream, Position])
-    decided_at: datetime = datetime.min.replace(tzinfo=UTC)
+    decided_at: datetime = LONG_AGO
 
 
 async def sift(batch: Sequence[Envelope], consumer: str, connection: Connection, *, drain: bool = True) -> Sifted:

@@ -44,13 +44,13 @@ class Router(Generic[S]):
         """What the service subscribes to."""
         return tuple(self._topics[name] for name in sorted(self._topics))
 
-    def decide(self, body: Any, state: S, moment: Moment) -> Decision:
+    def decide(self, body: object, state: S, moment: Moment) -> Decision:
         """Let the use case decide. An event that nobody routed has no effect; an unrouted command is a bug."""
         if isinstance(body, Due):
             return self._due[body.kind](body, state, moment)
         if isinstance(body, Answered):
             return self._answered[body.kind](body, state, moment)
-        kind: type[Any] = type(body)
+        kind = type(body)
         use_case = self._by_type.get(kind)
         if use_case is not None:
             return use_case(body, state, moment)
