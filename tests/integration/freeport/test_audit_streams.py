@@ -1,0 +1,167 @@
+"""The audit's checks of the event streams, against databases with the kit's tables: each broken on purpose."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from freeport.audit.books import Books, Connection
+from freeport.audit.check import ask
+from freeport.audit.quiet import wait_until_quiet, work_left
+from freeport.audit.streams import CHECKS
+from shared.migrations import migrate
+from tests.fixtures.embedded import RunningPostgres
+
+pytestmark = pytest.mark.integration
+
+# Orders has published two events of an order; inventory has applied them and published one of its own, that orders has applied.
+_ORDERS = """
+INSERT INTO stream_head (topic, key, sequence) VALUES ('orders.order.v1', 'ord_1', 2);
+INSERT INTO outbox (event_id, topic, key, sequence, type, headers, payload, published_at) VALUES
+    ('evt_1', 'orders.order.v1', 'ord_1', 1, 'orders.order.placed.v1', '{}', '{}', now()),
+    ('evt_2', 'orders.order.v1', 'ord_1', 2, 'orders.order.confirmed.v1', '{}', '{}', now());
+INSERT INTO stream_position (consumer, topic, key, version, sequence)
+    VALUES ('orders', 'inventory.reservation.v1', 'ord_1', 1, 1);
+"""
+_INVENTORY = """
+INSERT INTO stream_head (topic, key, sequence) VALUES ('inventory.reservation.v1', 'ord_1', 1);
+INSERT INTO outbox (event_id, topic, key, sequence, type, headers, payload, published_at) VALUES
+    ('evt_3', 'inventory.reservation.v1', 'ord_1', 1, 'inventory.reservation.reserved.v1', '{}', '{}', now());
+INSERT INTO stream_position (consumer, topic, key, version, sequence)
+    VALUES ('inventory', 'orders.order.v1', 'ord_1', 2, 2);
+"""
+_CALL = "INSERT INTO outside_call (id, kind, key, request, context, next_at) VALUES ('c1', 'book', 'ord_1', '{}', '{}', now() + interval '%s')"
+
+
+@pytest.fixture(scope="module")
+async def urls(postgres: RunningPostgres) -> dict[str, str]:
+    made: dict[str, str] = {}
+    for service, rows in (("orders", _ORDERS), ("inventory", _INVENTORY)):
+        database = await postgres.create_database(service)
+        await migrate(database.owner_url, service=service, versions=None)
+        connection = await asyncpg.connect(database.owner_url)
+        await connection.execute(rows)
+        await connection.close()
+        made[service] = database.owner_url
+    return made
+
+
+@pytest.fixture
+async def databases(urls: dict[str, str]) -> AsyncIterator[dict[str, Connection]]:
+    """Connections in transactions that are rolled back: what a test breaks is whole for the next."""
+    connections: dict[str, Connection] = {service: await asyncpg.connect(url) for service, url in urls.items()}
+    transactions = [connection.transaction() for connection in connections.values()]
+    for transaction in transactions:
+        await transaction.start()
+    yield connections
+    for transaction in transactions:
+        await transaction.rollback()
+    for connection in connections.values():
+        await connection.close()
+
+
+async def violations(databases: dict[str, Connection]) -> dict[str, tuple[str, ...]]:
+    verdicts = [await ask(check, Books(databases)) for check in CHECKS]
+    return {verdict.name: verdict.violations for verdict in verdicts if not verdict.ok}
+
+
+async def test_sound_streams_have_no_violation_and_are_really_looked_at(databases: dict[str, Connection]) -> None:
+    assert await violations(databases) == {}
+    looked_at = {check.name: (await ask(check, Books(databases))).checked for check in CHECKS}
+    assert looked_at["streams.gapless"] == 2
+    assert looked_at["streams.published"] == 3
+    assert looked_at["streams.applied"] == 2
+
+
+@pytest.mark.parametrize(
+    ("service", "sql", "check", "words"),
+    [
+        ("orders", "DELETE FROM outbox WHERE sequence = 1", None, ""),  # the oldest go after seven days
+        ("orders", "DELETE FROM outbox WHERE sequence = 2", "streams.gapless", "orders.order.v1 ord_1: head 2"),
+        ("orders", "UPDATE outbox SET sequence = 3 WHERE sequence = 2", "streams.gapless", "2 events 1 to 3"),
+        (
+            "inventory",
+            "DELETE FROM stream_head",
+            "streams.gapless",
+            "inventory.reservation.v1 ord_1: events without a head",
+        ),
+        (
+            "orders",
+            "UPDATE outbox SET published_at = NULL WHERE sequence = 2",
+            "streams.published",
+            "#2 is not published",
+        ),
+        (
+            "inventory",
+            "INSERT INTO parked_message VALUES ('inventory', 'orders.order.v1', 'ord_1', 4, '{}', '{}', now())",
+            "streams.nothing_parked",
+            "#4 is parked",
+        ),
+        ("orders", "UPDATE stream_head SET halted = true", "streams.nothing_parked", "publishing orders.order.v1"),
+        (
+            "inventory",
+            "UPDATE stream_position SET halted = true",
+            "streams.nothing_parked",
+            "consuming orders.order.v1",
+        ),
+        (
+            "inventory",
+            "INSERT INTO dead_letter (id, source, consumer, topic, key, sequence, headers, payload, error, attempts)"
+            " VALUES ('ded_1', 'event', 'inventory', 'orders.order.v1', 'ord_1', 3, '{}', '{}', 'ValueError()', 5)",
+            "streams.no_dead_letters",
+            "ValueError()",
+        ),
+        ("inventory", "UPDATE stream_position SET sequence = 1", "streams.applied", "inventory is at 1 of 2"),
+        ("inventory", "UPDATE stream_position SET sequence = 3", "streams.applied", "inventory is at 3 of 2"),
+        ("orders", _CALL % "-2 minutes", "calls.made", "call c1 (book ord_1) is overdue"),
+        ("orders", _CALL % "1 hour", None, ""),
+    ],
+)
+async def test_what_is_broken_is_reported(
+    databases: dict[str, Connection], service: str, sql: str, check: str | None, words: str
+) -> None:
+    await databases[service].execute(sql)
+    found = await violations(databases)
+    if check is None:
+        assert found == {}
+        return
+    assert check in found
+    assert any(words in violation for violation in found[check])
+
+
+async def test_an_event_that_nobody_has_read_is_missed(databases: dict[str, Connection]) -> None:
+    await databases["orders"].execute(
+        "INSERT INTO stream_head (topic, key, sequence) VALUES ('orders.order.v1', 'ord_2', 1)"
+    )
+    found = await violations(databases)
+    assert found["streams.applied"] == ("inventory is at 0 of 1 in orders.order.v1 ord_2",)
+
+
+@pytest.mark.parametrize(
+    ("service", "sql", "work"),
+    [
+        ("orders", "UPDATE outbox SET published_at = NULL", "2 events to publish"),
+        ("inventory", "UPDATE stream_position SET sequence = 0", "2 to consume"),
+        ("orders", _CALL % "-1 second", "1 calls to make"),
+        (
+            "orders",
+            "INSERT INTO deadline (kind, key, due_at, context) VALUES ('x', 'y', now(), '{}')",
+            "1 deadlines due",
+        ),
+    ],
+)
+async def test_what_is_under_way_is_no_rest(
+    databases: dict[str, Connection], service: str, sql: str, work: str
+) -> None:
+    assert not (await work_left(Books(databases))).any
+    await databases[service].execute(sql)
+    assert work in str(await work_left(Books(databases)))
+
+
+async def test_waiting_for_rest_ends_at_rest_and_in_time(urls: dict[str, str]) -> None:
+    assert not (await wait_until_quiet(urls, within=0.0)).any
+    connection = await asyncpg.connect(urls["orders"])
+    await connection.execute("UPDATE outbox SET published_at = NULL")
+    assert (await wait_until_quiet(urls, within=0.0)).unpublished == 2
+    await connection.execute("UPDATE outbox SET published_at = now()")
+    await connection.close()
