@@ -6,6 +6,7 @@ durability (fsync and synchronous_commit on).
 """
 
 import importlib.util
+import shutil
 import signal
 import subprocess
 import time
@@ -113,7 +114,8 @@ class EmbeddedPostgres:
         # Made aside and renamed, so that a cluster is either whole or not there.
         unfinished = data.with_name("data.new")
         password_file = data.with_name("password")
-        self._run("rm", "-rf", str(unfinished), cwd=data.parent)
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
         password_file.touch(mode=0o600)
         password_file.write_text(self._password)
         if self._account is not None:
