@@ -1,0 +1,28 @@
+"""What orders listens to: a routing table, nothing else."""
+
+from services.orders.domain.book import OrderBook
+from services.orders.domain.facts import RECORDERS
+from services.orders.domain.order import SILENCE
+from services.orders.usecases.cancel_order import CancelOrder, cancel_order
+from services.orders.usecases.hear_news import hear_news
+from services.orders.usecases.import_orders import ImportOrders, import_orders
+from services.orders.usecases.learn_offer import learn_offer
+from services.orders.usecases.lose_patience import lose_patience
+from services.orders.usecases.place_order import PlaceOrder, place_order
+from shared.contracts import topics
+from shared.contracts.catalog import ProductPublished, ProductWithdrawn
+from shared.messaging.routing import Router
+
+
+def routes(on: Router[OrderBook]) -> None:
+    """Every fact about an order goes one way; what follows from it is derived from all of them."""
+    on(PlaceOrder, place_order)
+    on(ImportOrders, import_orders)
+    on(CancelOrder, cancel_order)
+    on(ProductPublished, learn_offer)
+    on(ProductWithdrawn, learn_offer)
+    for message_type in RECORDERS:
+        on(message_type, hear_news)
+    on.due(SILENCE, lose_patience)
+    on.observe(topics.ORDER)  # its own events, too, belong into the timeline
+    on.observe(topics.RETURN)

@@ -1,0 +1,52 @@
+"""The working set: what a batch of messages touches."""
+
+from dataclasses import dataclass, field
+
+from services.orders.domain.offer import Offer
+from services.orders.domain.order import Order
+from services.orders.domain.recipient import Recipient
+from services.orders.domain.timeline import Happening
+from shared.contracts.orders import OrderPlaced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What is written once, when an order comes in: how it was announced, for whom, and what a channel had sent."""
+
+    placed: OrderPlaced
+    recipient: Recipient
+    content_hash: str = ""
+
+
+@dataclass(slots=True)
+class OrderBook:
+    """Orders by id, offers by SKU, and what the batch adds to them."""
+
+    orders: dict[str, Order] = field(default_factory=dict[str, Order])
+    offers: dict[str, Offer] = field(default_factory=dict[str, Offer])
+    imported: dict[str, str] = field(default_factory=dict[str, str])  # order id to the hash of what the channel sent
+    entries: dict[str, Entry] = field(default_factory=dict[str, Entry])  # of new orders
+    changed: set[str] = field(default_factory=set[str])  # ids of orders, new ones included
+    learned: set[str] = field(default_factory=set[str])  # SKUs of offers
+    happenings: list[Happening] = field(default_factory=list[Happening])
+
+    def enter(self, order: Order, entry: Entry) -> None:
+        """Take in a new order."""
+        self.orders[order.id] = order
+        self.entries[order.id] = entry
+        self.changed.add(order.id)
+        if entry.content_hash:
+            self.imported[order.id] = entry.content_hash
+
+    def order_of(self, order_id: str) -> Order:
+        """The order that a message is about, to be changed. Raises LookupError: every order of the platform began here."""
+        order = self.orders.get(order_id)
+        if order is None:
+            raise LookupError(f"there is no order {order_id}")
+        self.changed.add(order_id)
+        return order
+
+    def learn(self, offer: Offer) -> None:
+        """Take in a newer offer."""
+        self.offers[offer.sku] = offer
+        self.learned.add(offer.sku)

@@ -1,0 +1,136 @@
+"""What keeps an order from going on. Holds are derived from the facts, so each appears and clears by itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.orders.domain.facts import Cancellation, Facts, Papers, Payment, Shipment, Stock, Verdict
+from services.orders.domain.objections import Objection, customs_objects, risk_objects, shortages, stock_objects
+from services.orders.domain.standing import Standing, Status
+from shared.contracts.values import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The reasons, and since when there is one."""
+
+    reasons: tuple[Reason, ...]
+    since: datetime
+
+
+def holds_of(order: Standing) -> dict[str, tuple[Reason, ...]]:
+    """The reasons of every hold, by code. An order that has ended is held by nothing."""
+    if order.status.ended:
+        return {}
+    found = {code: rule(order) for code, rule in HOLDS.items()}
+    return {code: reasons for code, reasons in found.items() if reasons}
+
+
+def risk_review(order: Standing) -> tuple[Reason, ...]:
+    """A person looks at the order, or at the card that was charged."""
+    facts = order.facts
+    if Verdict.REVIEW not in (facts.risk, facts.card):
+        return _late(order, risk_objects)
+    reviews = (facts.risk, facts.risk_reasons), (facts.card, facts.card_reasons)
+    reasons = tuple(reason for verdict, reasons in reviews if verdict is Verdict.REVIEW for reason in reasons)
+    return reasons or (Reason(code="risk.review", message="a person looks at it", clears_with="the review's decision"),)
+
+
+def customs_papers(order: Standing) -> tuple[Reason, ...]:
+    """Papers are missing. Each finding says what would clear it."""
+    if order.facts.papers is Papers.HELD and not _out_of_our_hands(order.facts):
+        return order.facts.findings or (Reason(code="customs.held", message="papers are missing"),)
+    return _late(order, customs_objects)
+
+
+def payment_action(order: Standing) -> tuple[Reason, ...]:
+    """The buyer must act, as in 3-D Secure."""
+    if order.facts.payment is not Payment.ACTION:
+        return ()
+    return (
+        Reason(
+            code="payment.action", message="the buyer must confirm the payment", clears_with="the buyer's confirmation"
+        ),
+    )
+
+
+def stock(order: Standing) -> tuple[Reason, ...]:
+    """It is sold, and short."""
+    facts = order.facts
+    if _out_of_our_hands(facts):
+        return ()
+    if facts.stock is Stock.WAITING or (facts.stock in (Stock.REFUSED, Stock.LOST) and not order.refusable):
+        return shortages(facts)
+    return _late(order, stock_objects)
+
+
+def needs_attention(order: Standing) -> tuple[Reason, ...]:
+    """No rule knows how this goes on; a person does."""
+    return tuple(reason for rule in _ATTENTION for reason in rule(order))
+
+
+HOLDS: dict[str, Callable[[Standing], tuple[Reason, ...]]] = {
+    "risk_review": risk_review,
+    "customs_papers": customs_papers,
+    "payment_action": payment_action,
+    "stock": stock,
+    "needs_attention": needs_attention,
+}
+
+
+def _late(order: Standing, objects: Objection) -> tuple[Reason, ...]:
+    """An objection after the confirmation holds the order until logistics has answered."""
+    if order.status is Status.CONFIRMED and not _out_of_our_hands(order.facts):
+        return objects(order)
+    return ()
+
+
+def _out_of_our_hands(facts: Facts) -> bool:
+    return facts.shipment.handed_over or facts.cancellation is Cancellation.REFUSED
+
+
+_SILENCES = {
+    "inventory": "inventory has not said whether the goods are there",
+    "risk": "risk has not said whether the order may go on",
+    "logistics": "logistics has not answered",
+    "payments": "payments has not said whether the buyer paid",
+}
+
+
+def _silence(order: Standing) -> tuple[Reason, ...]:
+    return tuple(
+        Reason(code=f"{who}.silent", message=_SILENCES[who], clears_with=f"an answer of {who}", subject=who)
+        for who in sorted(order.facts.overdue)
+    )
+
+
+def _money_in_doubt(order: Standing) -> tuple[Reason, ...]:
+    if order.facts.payment is Payment.VOIDED:
+        return (
+            Reason(code="payment.voided", message="the promised payment was given back", clears_with="a new payment"),
+        )
+    if order.facts.payment is Payment.DECLINED and order.status is Status.CONFIRMED:
+        return (Reason(code="payment.withdrawn", message="the payment failed after all", clears_with="a new payment"),)
+    return ()
+
+
+def _risk_rejects_what_is_sold(order: Standing) -> tuple[Reason, ...]:
+    if order.facts.risk is not Verdict.REJECTED or order.from_storefront:
+        return ()
+    return order.facts.risk_reasons or (Reason(code="risk.rejected", message="the rules of risk say no"),)
+
+
+def _parcel_in_trouble(order: Standing) -> tuple[Reason, ...]:
+    facts = order.facts
+    if facts.trouble is not None:
+        return (facts.trouble,)
+    if facts.shipment is Shipment.LOST and not facts.refunded:
+        return (Reason(code="shipment.lost", message="the carrier gave a parcel up", clears_with="a refund or a find"),)
+    if facts.shipment is Shipment.CANCELLED and facts.cancellation is Cancellation.NONE:
+        return (
+            Reason(code="shipment.cancelled", message="the shipment is off, the order is not", clears_with="a booking"),
+        )
+    return ()
+
+
+_ATTENTION = (_silence, _money_in_doubt, _risk_rejects_what_is_sold, _parcel_in_trouble)

@@ -1,0 +1,189 @@
+"""The order: it hears what others tell, takes the steps that follow, and tells the others."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from services.orders.domain.facts import Cancellation, Payment, record
+from services.orders.domain.holds import Hold, holds_of
+from services.orders.domain.patience import waits_for
+from services.orders.domain.standing import Standing, Status
+from services.orders.domain.steps import (
+    AskCancellation,
+    Cancel,
+    Complete,
+    Confirm,
+    Reject,
+    RequestPayment,
+    Step,
+    next_step,
+)
+from shared.contracts.orders import (
+    HoldCleared,
+    HoldPlaced,
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderCompleted,
+    OrderConfirmed,
+    OrderPlaced,
+    OrderRejected,
+    PaymentRequested,
+)
+from shared.contracts.registry import Event
+from shared.contracts.values import PaymentMethod, PaymentMode
+from shared.effects import Deadline, Effect, Forget
+from shared.errors import Refusal
+from shared.ids import derive_id
+from shared.money import Money
+
+SILENCE = "order.silence"
+"""The kind of the deadline that ends an order's patience; its key is the order id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentTerms:
+    """How the buyer pays. `token` is the provider's, never a card number."""
+
+    mode: PaymentMode
+    method: PaymentMethod
+    token: str = ""
+    card_fingerprint: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Order(Standing):
+    """What deciding about an order needs. Lines, destination and recipient are written once and decide nothing."""
+
+    id: str
+    store_id: str
+    market: str
+    total: Money
+    terms: PaymentTerms
+    created_at: datetime
+    holds: dict[str, Hold] = field(default_factory=dict[str, Hold])
+    awaits: str = ""  # the matter that it waits for, see patience.py
+    patient_until: datetime | None = None
+    version: int = 0  # 0 until it is saved for the first time
+
+    @classmethod
+    def place(cls, placed: OrderPlaced, terms: PaymentTerms, at: datetime) -> "Order":
+        """A new order, as it is announced. `at` is our clock; `placed.placed_at` may be a channel's."""
+        return cls(
+            id=placed.order_id,
+            store_id=placed.store_id,
+            market=placed.market,
+            channel=placed.channel,
+            refusable=placed.refusable,
+            total=placed.totals.total,
+            terms=terms,
+            created_at=at,
+        )
+
+    @property
+    def payment_id(self) -> str:
+        """The one payment of this order: derived, so that asking twice cannot make two."""
+        return derive_id("pay", self.id)
+
+    def hear(self, message: Event, at: datetime) -> list[Effect]:
+        """Record what a message tells, and do what follows."""
+        self.facts = record(self.facts, message)
+        return self.advance(at)
+
+    def lose_patience(self, at: datetime) -> list[Effect]:
+        """The time to answer is up. A person is told who is silent; nothing is guessed."""
+        waiting = waits_for(self)
+        if waiting is None or self.patient_until is None or at < self.patient_until:
+            return []  # answered meanwhile, or the deadline was set anew
+        self.facts = replace(self.facts, overdue=waiting.whom)
+        return self.advance(at)
+
+    def cancel(self, reason: str, requested_by: str, at: datetime) -> list[Effect] | Refusal:
+        """End the order at once while nothing can have been booked; after that ask logistics. Refused where it is too late."""
+        refusal = self._too_late_to_cancel()
+        if refusal is not None:
+            return refusal
+        if self.status is Status.CONFIRMED:
+            return self._follow(AskCancellation(reason, requested_by), at)
+        self.facts = replace(self.facts, cancel_reason=reason, cancel_by=requested_by)
+        return self._follow(Cancel(), at)
+
+    def advance(self, at: datetime) -> list[Effect]:
+        """Take every step that follows from the facts, and bring holds and patience up to date."""
+        return self._follow(next_step(self), at)
+
+    def _follow(self, step: Step | None, at: datetime) -> list[Effect]:
+        taken: list[Effect] = []
+        while step is not None:
+            taken.append(self._take(step))
+            step = next_step(self)
+        patience = self._update_patience(at)
+        return [*self._update_holds(at), *taken, *patience]
+
+    def _take(self, step: Step) -> Event:
+        match step:
+            case RequestPayment():
+                self.facts = replace(self.facts, payment=Payment.REQUESTED)
+                return self._payment_request()
+            case Confirm():
+                self.status = Status.CONFIRMED
+                return OrderConfirmed(order_id=self.id, allocations=self.facts.allocations)
+            case Reject(reasons):
+                self.status = Status.REJECTED
+                return OrderRejected(order_id=self.id, reasons=reasons)
+            case AskCancellation(reason, by):
+                asked = Cancellation.ASKED
+                self.facts = replace(self.facts, cancellation=asked, cancel_reason=reason, cancel_by=by)
+                return OrderCancellationRequested(order_id=self.id, reason=reason, requested_by=by)
+            case Cancel():
+                self.status = Status.CANCELLED
+                facts = self.facts
+                return OrderCancelled(order_id=self.id, reason=facts.cancel_reason, requested_by=facts.cancel_by)
+            case Complete():
+                self.status = Status.COMPLETED
+                return OrderCompleted(order_id=self.id)
+
+    def _payment_request(self) -> PaymentRequested:
+        return PaymentRequested(
+            order_id=self.id,
+            payment_id=self.payment_id,
+            amount=self.total,
+            mode=self.terms.mode,
+            method=self.terms.method,
+            token=self.terms.token,
+            channel=self.channel,
+            card_fingerprint=self.terms.card_fingerprint,
+        )
+
+    def _too_late_to_cancel(self) -> Refusal | None:
+        if self.status.ended:
+            return Refusal(code="order.ended", detail=f"the order is {self.status} already")
+        if self.facts.shipment.handed_over or self.facts.cancellation is Cancellation.REFUSED:
+            return Refusal(code="order.dispatched", detail="the parcel is with the carrier", clears_with="a return")
+        if self.facts.cancellation is Cancellation.ASKED:
+            detail = "the cancellation was requested already"
+            return Refusal(code="order.cancellation_pending", detail=detail, clears_with="the answer of logistics")
+        return None
+
+    def _update_holds(self, at: datetime) -> list[Effect]:
+        wanted = holds_of(self)
+        told: list[Effect] = []
+        if not self.status.ended:  # the end of an order ends its holds, and is told instead
+            told += [HoldCleared(order_id=self.id, code=code) for code in self.holds if code not in wanted]
+        for code, reasons in wanted.items():
+            held = self.holds.get(code)
+            if held is None or held.reasons != reasons:
+                told.append(HoldPlaced(order_id=self.id, code=code, reasons=reasons))
+        self.holds = {
+            code: Hold(reasons, self.holds[code].since if code in self.holds else at)
+            for code, reasons in wanted.items()
+        }
+        return told
+
+    def _update_patience(self, at: datetime) -> list[Effect]:
+        waiting = waits_for(self)
+        self.facts = replace(self.facts, overdue=self.facts.overdue & (waiting.whom if waiting else frozenset()))
+        matter = waiting.matter if waiting else ""
+        if matter == self.awaits:
+            return []
+        self.awaits = matter
+        self.patient_until = at + waiting.patience if waiting else None
+        return [Deadline(SILENCE, self.id, self.patient_until) if self.patient_until else Forget(SILENCE, self.id)]
