@@ -8,6 +8,7 @@ import json
 import logging
 import sqlite3
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -102,10 +103,9 @@ class WebhookSender:
     async def _pause(self) -> None:
         next_at = self._book.read("SELECT min(due_at) AS at FROM webhook WHERE due_at IS NOT NULL")[0]["at"]
         pause = _IDLE_S if next_at is None else min(max(next_at - _now(), 0.001), _IDLE_S)
-        try:
-            await asyncio.wait_for(self._woken.wait(), pause)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):  # not wait_for, which in Python 3.11 can swallow a cancellation
+                await self._woken.wait()
 
     async def _send(self, webhook_id: str, body: str) -> int | None:
         """The status of the answer, None when there was none."""
