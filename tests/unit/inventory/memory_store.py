@@ -1,0 +1,138 @@
+"""Inventory's rows in memory: what `repository.py` is to PostgreSQL. And random histories to play against it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from services.inventory.domain.adjustment import Adjustment, AdjustmentKind
+from services.inventory.domain.channel import Channel
+from services.inventory.domain.movement import Movement
+from services.inventory.domain.reservation import Reservation, Status
+from services.inventory.domain.shelves import EXPIRY, WAITING_RETRY, Shelves
+from services.inventory.domain.stock import StockItem, StockLevel
+from services.inventory.domain.warehouse import Warehouse
+from shared.contracts.values import Grade
+from shared.effects import Due
+from shared.messaging.message import Message
+from tests.builders.inventory import (
+    BERLIN,
+    NEW_JERSEY,
+    NINGBO,
+    a_moment,
+    allocated,
+    an_adjustment,
+    cancelled,
+    confirmed,
+    dispatched,
+    order_id,
+    placed,
+    rejected,
+    returned,
+)
+
+SKUS = ("CAP", "MUG", "PEN")
+WAREHOUSES = (BERLIN, NEW_JERSEY, NINGBO)
+ORDERS = 9
+
+
+def _warehouses() -> dict[str, Warehouse]:
+    return {warehouse.code: warehouse for warehouse in WAREHOUSES}
+
+
+def _channels() -> dict[str, Channel]:
+    return {"storefront": Channel(name="storefront"), "bazaar": Channel(name="bazaar", buffer=2)}
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """Three warehouses, two channels. `load` hands out copies, and of the reservations only those that may be needed."""
+
+    items: dict[str, StockItem] = field(default_factory=dict[str, StockItem])
+    reservations: dict[str, Reservation] = field(default_factory=dict[str, Reservation])
+    ledger: list[Movement] = field(default_factory=list[Movement])
+    adjustments: list[Adjustment] = field(default_factory=list[Adjustment])
+
+    def load(self, messages: Sequence[Message]) -> Shelves:
+        named = {getattr(message.body, "order_id", getattr(message.body, "key", "")) for message in messages}
+        return Shelves(
+            warehouses=_warehouses(),
+            channels=_channels(),
+            items={sku: _copy_item(item) for sku, item in self.items.items()},
+            reservations={
+                order: replace(reservation, changed=False)
+                for order, reservation in self.reservations.items()
+                if order in named or reservation.holding or reservation.status is Status.WAITING
+            },
+            queues=dict.fromkeys(SKUS),
+        )
+
+    def save(self, state: Shelves) -> None:
+        self.ledger.extend(state.ledger)
+        self.adjustments.extend(state.adjustments)
+        self.items.update(state.items)
+        changed = {order: held for order, held in state.reservations.items() if held.changed}
+        self.reservations.update(changed)
+
+    def rows(self) -> Any:
+        levels = {
+            (item.sku, code): (level.on_hand, level.reserved)
+            for item in self.items.values()
+            for code, level in item.levels.items()
+            if (level.on_hand, level.reserved) != (0, 0)
+        }
+        versions = {item.sku: item.version for item in self.items.values() if item.version}
+        reservations = {order: replace(held, changed=False) for order, held in self.reservations.items()}
+        return levels, versions, reservations, self.ledger, self.adjustments
+
+
+def _copy_item(item: StockItem) -> StockItem:
+    levels = {code: StockLevel(level.on_hand, level.reserved) for code, level in item.levels.items()}
+    return StockItem(item.sku, item.version, levels)
+
+
+_orders = st.integers(1, ORDERS)
+_quantities = st.integers(1, 4)
+_skus = st.sampled_from(SKUS)
+_places = st.sampled_from(WAREHOUSES)
+_parts = st.builds(allocated, _skus, _quantities, _places)
+_adjusted = st.lists(st.tuples(_skus, st.integers(0, 6)), min_size=1, max_size=3, unique_by=lambda line: line[0])
+
+bodies: st.SearchStrategy[object] = st.one_of(
+    st.builds(
+        placed,
+        _orders,
+        st.lists(st.tuples(_skus, _quantities), min_size=1, max_size=3),
+        country=st.sampled_from(["DE", "US", "CN"]),
+        refusable=st.booleans(),
+    ),
+    st.builds(confirmed, _orders, _parts),
+    st.builds(cancelled, _orders),
+    st.builds(rejected, _orders),
+    st.builds(dispatched, _orders, _parts),
+    st.builds(
+        returned,
+        _orders,
+        sku=_skus,
+        quantity=_quantities,
+        grade=st.sampled_from(Grade),
+        warehouse=st.sampled_from(["BER", "NJ"]),
+    ),
+    st.builds(lambda number: Due(EXPIRY, order_id(number)), _orders),
+    st.builds(lambda sku: Due(WAITING_RETRY, f"/{sku}"), _skus),
+    st.builds(
+        lambda kind, lines, place: an_adjustment(kind, *lines, warehouse=place.code),
+        st.sampled_from(AdjustmentKind),
+        _adjusted,
+        _places,
+    ),
+)
+
+
+def as_messages(history: Sequence[object]) -> list[Message]:
+    """Every message at a moment of its own, whatever batch it is in."""
+    return [Message(body=body, moment=a_moment(number)) for number, body in enumerate(history, start=1)]
+
+
+histories: st.SearchStrategy[list[Message]] = st.lists(bodies, min_size=1, max_size=40).map(as_messages)
