@@ -58,17 +58,20 @@ def up(
     home: HomeOption = None,
     port_base: PortBaseOption = DEFAULT_PORT_BASE,
     detach: Annotated[bool, typer.Option("--detach", help="Return when everything serves; it runs on.")] = False,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Leave a service out, to run it yourself; may be repeated.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Start PostgreSQL, Kafka, the services and the sandboxes; keep them running. Ctrl-C stops them."""
     place = _home(home)
     with Progress(err if as_json else out) as progress:
         if detach:
-            _start_detached(place, port_base, progress)
+            _start_detached(place, port_base, without or [], progress)
             progress.rest()
             _print_urls(Platform.load(place.directory), as_json=as_json)
         else:
-            _run_here(place, port_base, progress, as_json=as_json)
+            _run_here(place, port_base, without or [], progress, as_json=as_json)
 
 
 @app.command()
@@ -192,7 +195,7 @@ def _home(given: Path | None) -> Home:
     return Home.default() if given is None else Home(given.absolute())
 
 
-def _run_here(home: Home, port_base: int, progress: Progress, *, as_json: bool) -> None:
+def _run_here(home: Home, port_base: int, without: list[str], progress: Progress, *, as_json: bool) -> None:
     told = False
 
     def listen(state: State) -> None:
@@ -203,17 +206,18 @@ def _run_here(home: Home, port_base: int, progress: Progress, *, as_json: bool) 
             progress.rest()
             _print_urls(Platform.load(home.directory), as_json=as_json)
 
-    asyncio.run(Supervision(home, Ports(port_base), listen).run())
+    asyncio.run(Supervision(home, Ports(port_base), listen, without).run())
 
 
-def _start_detached(home: Home, port_base: int, progress: Progress) -> None:
+def _start_detached(home: Home, port_base: int, without: list[str], progress: Progress) -> None:
     if is_owned(home):
         raise already_running(home)
     log = home.log("supervisor")
     log.parent.mkdir(parents=True, exist_ok=True)
+    options = [word for name in without for word in ("--without", name)]
     with log.open("ab") as output:
         supervisor = subprocess.Popen(
-            (sys.executable, "-m", "freeport", "up", "--home", home.directory, "--port-base", str(port_base)),
+            (sys.executable, "-m", "freeport", "up", "--home", home.directory, "--port-base", str(port_base), *options),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -261,7 +265,7 @@ def _probes(state: State) -> dict[str, str]:
     return {
         name: ports.probe(name)
         for name, program in state.programs.items()
-        if name not in silent and program.condition is not Condition.NOT_BUILT
+        if name not in silent and program.condition not in (Condition.NOT_BUILT, Condition.LEFT_OUT)
     }
 
 

@@ -28,7 +28,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,13 +162,16 @@ def delete_platform(home: Home) -> bool:
 
 
 @contextmanager
-def start_platform(directory: Path, port_base: int) -> Generator[Platform]:
+def start_platform(directory: Path, port_base: int, *, without: Collection[str] = ()) -> Generator[Platform]:
     """Start a platform of its own in the directory, on the block of ports at `port_base`; stop it at the end.
+
+    The services named in `without` are left out.
 
     The directory keeps its data. Raises `StartupError` with the supervisor's own words when it does not come up.
     """
     place = ("--home", str(directory))
-    started = _freeport("up", "--detach", "--port-base", str(port_base), *place)
+    left_out = [word for name in without for word in ("--without", name)]
+    started = _freeport("up", "--detach", "--port-base", str(port_base), *left_out, *place)
     if started.returncode:
         raise _why_not(Home(directory), started)
     try:

@@ -16,7 +16,7 @@ STORE = "str_demo"
 OTHER_STORE = "str_other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # nothing secret in a traceback or a log
 class Secrets:
     """Every secret of one embedded platform; `environment.py` decides which process gets which."""
 

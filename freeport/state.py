@@ -33,6 +33,7 @@ class Condition(StrEnum):
     BACKING_OFF = "backing off"
     STOPPED = "stopped"
     NOT_BUILT = "not built"
+    LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

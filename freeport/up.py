@@ -8,7 +8,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from freeport.errors import StartupError
 from freeport.health import wait_until_serving
 from freeport.layout import SANDBOXES, SERVICES, Home, Ports, is_built, sandbox_is_built
 from freeport.leftovers import stop_leftovers
+from freeport.processes import Program
 from freeport.secrets import Secrets, load_or_create
 from freeport.state import (
     Condition,
@@ -50,12 +51,16 @@ Listener = Callable[[State], None]
 
 
 class Supervision:
-    """One life of the platform, from the first check to the last stop."""
+    """One life of the platform, from the first check to the last stop.
 
-    def __init__(self, home: Home, ports: Ports, listener: Listener) -> None:
+    A service in `without` has its database and its port, but somebody else runs it (a developer, in a debugger).
+    """
+
+    def __init__(self, home: Home, ports: Ports, listener: Listener, without: Collection[str] = ()) -> None:
         self.home = home
         self.ports = ports
         self._listener = listener
+        self._without = without
         self._keepers: dict[str, Keeper] = {}
         self._stop = asyncio.Event()
         self._state = State(
@@ -149,23 +154,22 @@ class Supervision:
             await together(*starts)
 
     async def _serve_service(self, service: str, secrets: Secrets) -> None:
-        if is_built(service):
-            program = service_program(service, "all", self.home, self.ports, secrets)
-            await self._serve(ProgramPart(program), self.ports.probe(service))
-        else:
-            self._report(ProgramState(name=service, condition=Condition.NOT_BUILT))
+        program = service_program(service, "all", self.home, self.ports, secrets)
+        await self._serve(program, built=is_built(service))
 
     async def _serve_sandbox(self, sandbox: str, secrets: Secrets) -> None:
-        if sandbox_is_built(sandbox):
-            self.home.sandbox(sandbox).mkdir(parents=True, exist_ok=True)
-            program = sandbox_program(sandbox, self.home, self.ports, secrets)
-            await self._serve(ProgramPart(program), self.ports.probe(sandbox))
-        else:
-            self._report(ProgramState(name=sandbox, condition=Condition.NOT_BUILT))
+        self.home.sandbox(sandbox).mkdir(parents=True, exist_ok=True)
+        program = sandbox_program(sandbox, self.home, self.ports, secrets)
+        await self._serve(program, built=sandbox_is_built(sandbox))
 
-    async def _serve(self, part: ProgramPart, probe: str) -> None:
-        keeper = await self._keep(part)
-        await wait_until_serving(probe, part.program, keeper, within=READY_WITHIN)
+    async def _serve(self, program: Program, *, built: bool) -> None:
+        name = program.name
+        if not built or name in self._without:
+            condition = Condition.LEFT_OUT if built else Condition.NOT_BUILT
+            self._report(ProgramState(name=name, condition=condition))
+            return
+        keeper = await self._keep(ProgramPart(program))
+        await wait_until_serving(self.ports.probe(name), program, keeper, within=READY_WITHIN)
 
     async def _keep(self, part: Part) -> Keeper:
         keeper = self._keepers[part.name] = Keeper(part, self._report)
