@@ -1,14 +1,15 @@
 """The landed-cost quote: a token that logistics signs and orders believes, so that neither asks the other in the flow of an order.
 
 A JSON Web Token (RFC 7519) in compact form, signed with Ed25519 (`alg` EdDSA, RFC 8037), `typ` "freeport-quote+jwt" (RFC
-8725 section 3.11). The key id is derived from the public key, so a key needs no name, and rotation is a list of keys.
+8725 section 3.11), `kid` the name of the key. Rotation: orders learns the new public key first, then logistics signs with
+it; the old one is taken away when its last quote has expired.
 
 This module holds the format and the cryptography. Whether a quote fits an order, and whether it is still good, is for
 orders to decide, by its database's clock.
 """
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -59,8 +60,8 @@ def lines_hash(lines: Iterable[tuple[str, int]]) -> str:
     return sha256(canonical.encode()).hexdigest()
 
 
-def encode(claims: QuoteClaims, key: Ed25519PrivateKey) -> str:
-    """Sign a quote."""
+def encode(claims: QuoteClaims, key: Ed25519PrivateKey, key_id: str) -> str:
+    """Sign a quote. Raises ValueError for an amount that is negative or in another currency."""
     payload = {
         "iss": ISSUER,
         "aud": AUDIENCE,
@@ -82,7 +83,7 @@ def encode(claims: QuoteClaims, key: Ed25519PrivateKey) -> str:
         "incoterm": claims.incoterm.value,
         "service": claims.service.value,
     }
-    headers = {"typ": TYPE, "kid": key_id(key.public_key())}
+    headers = {"typ": TYPE, "kid": key_id}
     return jwt.encode(payload, key, algorithm=ALGORITHM, headers=headers)
 
 
@@ -109,26 +110,14 @@ def verify(token: str, keys: Mapping[str, Ed25519PublicKey]) -> QuoteClaims | Re
     return _claims(token, key)
 
 
-def key_id(key: Ed25519PublicKey) -> str:
-    """The `kid` of a key: the first 16 hex digits of the SHA-256 of its 32 bytes."""
-    return sha256(key.public_bytes_raw()).hexdigest()[:16]
-
-
 def private_key(text: str) -> Ed25519PrivateKey:
     """The signing key from its setting: 32 bytes in base64url. Raises ValueError."""
     return Ed25519PrivateKey.from_private_bytes(_raw(text))
 
 
-def public_keys(text: str) -> dict[str, Ed25519PublicKey]:
-    """The keys that are in use, by key id, from their setting: 32 bytes each in base64url, separated by commas. Raises ValueError."""
-    keys = [Ed25519PublicKey.from_public_bytes(_raw(part)) for part in text.split(",") if part.strip()]
-    return {key_id(key): key for key in keys}
-
-
-def new_keys() -> tuple[str, str]:
-    """A fresh pair as the two settings want it: (for `private_key`, for `public_keys`)."""
-    key = Ed25519PrivateKey.generate()
-    return _text(key.private_bytes_raw()), _text(key.public_key().public_bytes_raw())
+def public_keys(texts: Mapping[str, str]) -> dict[str, Ed25519PublicKey]:
+    """The keys in use, by key id, from their setting: 32 bytes each in base64url. Raises ValueError."""
+    return {key_id: Ed25519PublicKey.from_public_bytes(_raw(text)) for key_id, text in texts.items()}
 
 
 def _claims(token: str, key: Ed25519PublicKey) -> QuoteClaims | Refusal:
@@ -212,7 +201,3 @@ def _raw(text: str) -> bytes:
     if len(raw) != 32:
         raise ValueError("an Ed25519 key is 32 bytes in base64url")
     return raw
-
-
-def _text(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).decode().rstrip("=")

@@ -22,12 +22,22 @@ class Wish:
     unit_price: Money | None = None
 
 
-def priced(wishes: Sequence[Wish], market: str, offers: Mapping[str, Offer]) -> tuple[OrderLine, ...] | Refusal:
-    """The lines at the market's prices. Codes: `product.unknown`, `product.withdrawn`, `product.not_sold_here`, `order.mixed_currencies`."""
-    refusals = [refusal for wish in wishes if (refusal := _refuse(wish, market, offers)) is not None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """Where something is sold: by which store, in which market, and in which currency where the market has several."""
+
+    store_id: str
+    market: str
+    currency: str = ""
+
+
+def priced(wishes: Sequence[Wish], counter: Counter, offers: Mapping[str, Offer]) -> tuple[OrderLine, ...] | Refusal:
+    """The lines with their prices. Codes: `product.unknown`, `product.withdrawn`, `product.not_sold_here`, `order.mixed_currencies`."""
+    found = [_price(wish, counter, offers.get(wish.sku)) for wish in wishes]
+    refusals = [price for price in found if isinstance(price, Refusal)]
     if refusals:
         return _together(refusals)
-    prices = [wish.unit_price or offers[wish.sku].prices[market] for wish in wishes]
+    prices = [price for price in found if isinstance(price, Money)]
     if len({price.currency for price in prices}) > 1:
         return Refusal(
             code="order.mixed_currencies", detail="the lines are priced in different currencies", kind=Kind.INVALID
@@ -72,17 +82,18 @@ def refuse_other_total(expected: Money | None, actual: Money) -> Refusal | None:
     )
 
 
-def _refuse(wish: Wish, market: str, offers: Mapping[str, Offer]) -> Refusal | None:
-    offer = offers.get(wish.sku)
-    if offer is None:
+def _price(wish: Wish, counter: Counter, offer: Offer | None) -> Money | Refusal:
+    if offer is None or offer.store_id != counter.store_id:
         return Refusal(code="product.unknown", detail=f"{wish.sku} is not in the catalog", kind=Kind.INVALID)
     if wish.unit_price is not None:
-        return None  # sold already, at that price: what the catalog says today changes nothing
+        return wish.unit_price  # sold already, at that price: what the catalog says today changes nothing
     if offer.withdrawn:
         return Refusal(code="product.withdrawn", detail=f"{wish.sku} is not sold any more", kind=Kind.INVALID)
-    if market not in offer.prices:
-        return Refusal(code="product.not_sold_here", detail=f"{wish.sku} has no price in {market}", kind=Kind.INVALID)
-    return None
+    price = offer.price(counter.market, counter.currency)
+    if price is None:
+        where = f"{counter.market} in {counter.currency}" if counter.currency else counter.market
+        return Refusal(code="product.not_sold_here", detail=f"{wish.sku} has no price in {where}", kind=Kind.INVALID)
+    return price
 
 
 def _together(refusals: Sequence[Refusal]) -> Refusal:

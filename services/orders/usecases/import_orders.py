@@ -9,7 +9,7 @@ from typing import Any
 from services.orders.domain.book import Entry, OrderBook
 from services.orders.domain.number import order_number
 from services.orders.domain.order import Order, PaymentTerms
-from services.orders.domain.pricing import Wish, priced, totalled
+from services.orders.domain.pricing import Counter, Wish, priced, totalled
 from services.orders.domain.recipient import Recipient
 from shared.contracts.orders import OrderPlaced
 from shared.contracts.values import Destination, Incoterm, OrderLine, OrderTotals, RiskSignals, ServiceLevel
@@ -80,7 +80,7 @@ def _import_one(
         return {"result": Outcome.EXISTING, "id": order_id, "number": order_number(order_id)}, []
     if known is not None:
         return _refused(_OTHER_CONTENT), []
-    lines = priced(order.wishes, order.market, book.offers)
+    lines = priced(order.wishes, Counter(store_id=store_id, market=order.market), book.offers)
     if isinstance(lines, Refusal):
         return _refused(lines), []
     totals = totalled(lines, None, order.shipping)

@@ -6,7 +6,7 @@ from services.orders.domain.binding import Ordered, refuse_unbound
 from services.orders.domain.book import Entry, OrderBook
 from services.orders.domain.number import order_number
 from services.orders.domain.order import Order, PaymentTerms
-from services.orders.domain.pricing import Wish, priced, refuse_other_total, totalled
+from services.orders.domain.pricing import Counter, Wish, priced, refuse_other_total, totalled
 from services.orders.domain.recipient import Recipient
 from services.orders.domain.standing import STOREFRONT
 from shared.contracts.orders import OrderPlaced
@@ -22,7 +22,7 @@ from shared.quote import QuoteClaims, lines_hash
 class PlaceOrder:
     """What a storefront sends. `quote` is genuine already; whether it is about this order is decided here.
 
-    Incoterm and service may be left to the quote; without one they are DAP and standard.
+    `currency` chooses where a market has prices in several; left out it is the market's own. Incoterm and service may be left to the quote; without one they are DAP and standard.
     """
 
     store_id: str
@@ -31,6 +31,7 @@ class PlaceOrder:
     recipient: Recipient
     terms: PaymentTerms
     signals: RiskSignals
+    currency: str = ""
     incoterm: Incoterm | None = None
     service: ServiceLevel | None = None
     quote: QuoteClaims | None = None
@@ -39,7 +40,8 @@ class PlaceOrder:
 
 def place_order(command: PlaceOrder, book: OrderBook, now: Moment) -> Decision:
     """Price it, hold it against its quote and the total that the buyer saw, and announce it."""
-    lines = priced(command.wishes, command.market, book.offers)
+    counter = Counter(store_id=command.store_id, market=command.market, currency=command.currency)
+    lines = priced(command.wishes, counter, book.offers)
     if isinstance(lines, Refusal):
         return lines
     command = _with_promised_terms(command)

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from shared.contracts.values import Destination, Incoterm, ServiceLevel
 from shared.errors import Refusal
 from shared.money import Money
-from shared.quote import QuoteClaims, encode, key_id, lines_hash, new_keys, private_key, public_keys, verify
+from shared.quote import QuoteClaims, encode, lines_hash, private_key, public_keys, verify
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-KEYS = {key_id(KEY.public_key()): KEY.public_key()}
+KID = "quote-1"
+KEYS = {KID: KEY.public_key()}
 QUOTE = QuoteClaims(
     quote_id="quo_01jc2v8k9q4t6x0m3n5p7r9s1v",
     store="str_demo",
@@ -37,10 +38,10 @@ QUOTE = QuoteClaims(
 
 
 def forged(*, key: Any = KEY, algorithm: str = "EdDSA", headers: dict[str, Any] | None = None, **claims: Any) -> str:
-    payload = jwt.decode(encode(QUOTE, KEY), options={"verify_signature": False})
+    payload = jwt.decode(encode(QUOTE, KEY, KID), options={"verify_signature": False})
     payload.update(claims)
     payload = {name: value for name, value in payload.items() if value is not None}
-    header = {"typ": "freeport-quote+jwt", "kid": key_id(KEY.public_key()), **(headers or {})}
+    header = {"typ": "freeport-quote+jwt", "kid": KID, **(headers or {})}
     return jwt.encode(payload, key, algorithm=algorithm, headers=header)
 
 
@@ -51,11 +52,11 @@ def code_of(token: str) -> str:
 
 
 def test_a_signed_quote_comes_back_as_it_was() -> None:
-    assert verify(encode(QUOTE, KEY), KEYS) == QUOTE
+    assert verify(encode(QUOTE, KEY, KID), KEYS) == QUOTE
 
 
 def test_amounts_travel_as_text_because_javascript_rounds_large_numbers() -> None:
-    claims = jwt.decode(encode(QUOTE, KEY), options={"verify_signature": False})
+    claims = jwt.decode(encode(QUOTE, KEY, KID), options={"verify_signature": False})
     assert (claims["shipping"], claims["duties"]) == ("1800", "0")
 
 
@@ -65,10 +66,8 @@ def test_an_unsigned_token_is_refused() -> None:
 
 def test_the_public_key_is_no_shared_secret() -> None:
     # The classic confusion: sign with HMAC, using the published key as the secret (RFC 8725 section 2.1).
-    body = encode(QUOTE, KEY).split(".")[1]
-    header = base64.urlsafe_b64encode(
-        json.dumps({"alg": "HS256", "typ": "freeport-quote+jwt", "kid": next(iter(KEYS))}).encode()
-    )
+    body = encode(QUOTE, KEY, KID).split(".")[1]
+    header = base64.urlsafe_b64encode(json.dumps({"alg": "HS256", "typ": "freeport-quote+jwt", "kid": KID}).encode())
     assert code_of(f"{header.decode().rstrip('=')}.{body}.c2lnbmF0dXJl") == "quote.algorithm"
 
 
@@ -117,7 +116,7 @@ def test_whatever_is_sent_as_a_quote_is_answered(token: str) -> None:
 
 @given(place=st.integers(min_value=0), bit=st.integers(min_value=0, max_value=5))
 def test_no_single_changed_character_is_believed(place: int, bit: int) -> None:
-    token = encode(QUOTE, KEY)
+    token = encode(QUOTE, KEY, KID)
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     place %= len(token)
     if token[place] == ".":
@@ -133,9 +132,9 @@ def test_a_token_beyond_any_quote_is_not_even_read() -> None:
 
 def test_a_quote_is_in_one_currency_and_never_pays_the_buyer() -> None:
     with pytest.raises(ValueError, match="cannot charge"):
-        encode(replace(QUOTE, fees=Money(1, "EUR")), KEY)
+        encode(replace(QUOTE, fees=Money(1, "EUR")), KEY, KID)
     with pytest.raises(ValueError, match="cannot charge"):
-        encode(replace(QUOTE, fees=Money(-1, "JPY")), KEY)
+        encode(replace(QUOTE, fees=Money(-1, "JPY")), KEY, KID)
 
 
 def test_the_lines_hash_sees_demand_not_its_arrangement() -> None:
@@ -144,11 +143,14 @@ def test_the_lines_hash_sees_demand_not_its_arrangement() -> None:
     assert lines_hash([("A", 1), ("B", 1)]) != lines_hash([("AB", 1), ("B", 1)])
 
 
-def test_keys_travel_as_settings_and_rotate_as_a_list() -> None:
-    (old_private, old_public), (new_private, new_public) = new_keys(), new_keys()
-    keys = public_keys(f"{new_public}, {old_public}")
-    assert verify(encode(QUOTE, private_key(old_private)), keys) == QUOTE
-    assert verify(encode(QUOTE, private_key(new_private)), keys) == QUOTE
-    assert public_keys("") == {}
+def test_keys_travel_as_settings_and_rotate_by_their_ids() -> None:
+    def text(raw: bytes) -> str:
+        return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+    old, new = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    keys = public_keys({name: text(key.public_key().public_bytes_raw()) for name, key in (("old", old), ("new", new))})
+    for name, key in (("old", old), ("new", new)):
+        assert verify(encode(QUOTE, private_key(text(key.private_bytes_raw())), name), keys) == QUOTE
+    assert isinstance(verify(encode(QUOTE, old, "new"), keys), Refusal)
     with pytest.raises(ValueError, match="32 bytes"):
         private_key("c2hvcnQ")
