@@ -1,24 +1,12 @@
 """What is looked at before anything is started; each finding is a `StartupError` that says what, why and how to fix it."""
 
 import shutil
-import sys
 
 from freeport.errors import StartupError
 from freeport.layout import Home, Ports
 from freeport.processes import port_holder, port_is_free
 
-OLDEST_PYTHON = (3, 11)
 DISK_NEEDED = 2 * 1024**3  # bytes: jars, a database cluster with its write-ahead log, Kafka's segments
-
-
-def require_python(version: tuple[int, int] = (sys.version_info[0], sys.version_info[1])) -> None:
-    if version < OLDEST_PYTHON:
-        wanted = ".".join(map(str, OLDEST_PYTHON))
-        raise StartupError(
-            "Python is too old",
-            why=f"Freeport needs Python {wanted} or newer, this is {version[0]}.{version[1]}",
-            fix=f"Install Python {wanted} and make the environment with it: rm -rf .venv && make PYTHON=python{wanted} up",
-        )
 
 
 def require_disk(home: Home, *, free: int | None = None) -> None:

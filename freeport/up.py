@@ -104,7 +104,6 @@ class Supervision:
         if left:
             self._set_stage(Stage(name="left over", detail=f"stopped {', '.join(left)}", seconds=0))
         async with self._stage("checks"):
-            checks.require_python()
             checks.require_disk(self.home)
             checks.require_ports(self.ports)
         secrets = load_or_create(self.home.secrets)

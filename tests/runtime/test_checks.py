@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from freeport.checks import require_disk, require_ports, require_python
+from freeport.checks import require_disk, require_ports
 from freeport.errors import StartupError
+from freeport.interpreter import require_python
 from freeport.layout import ROOT, Home, Ports
 from freeport.platform import Platform, free_port_base
 
@@ -30,6 +31,17 @@ def test_the_setup_script_refuses_an_old_python(tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert "Freeport needs Python 3.11 or newer" in answer.stderr
     assert "Python 3.8.1" in answer.stderr
+
+
+def test_a_python_without_the_libraries_says_where_they_are(tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    subprocess.run((sys.executable, "-m", "venv", "--without-pip", bare), check=True)
+    answer = subprocess.run(
+        (bare / "bin" / "python", "-m", "freeport", "up"), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 1
+    assert "libraries are not installed" in answer.stderr
+    assert "make setup" in answer.stderr
 
 
 def test_a_full_disk_is_told_in_gigabytes(tmp_path: Path) -> None:
