@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from services.risk.domain.operands import DISTINCT, Fact, Operand, Present, Value, Velocity, facts_of
 from services.risk.domain.order_file import Observation, OrderFile
 from services.risk.domain.review import Review
-from services.risk.domain.rule_set import RuleSet
+from services.risk.domain.rule_set import Decision, RuleSet
 from services.risk.domain.velocity import Counts, History, counts
 from shared.contracts.orders import OrderPlaced
 from shared.contracts.risk import ReviewCause
@@ -25,11 +25,13 @@ class Casework:
     """The working set. Every order file, history and rule set that a message may need is in it, new ones empty."""
 
     shipped: RuleSet  # for a store that has chosen none
+    shipped_is_stored: bool = True  # so that assessments that refer to it can be explained by later versions
     rule_sets: dict[str, RuleSet] = field(default_factory=dict[str, RuleSet])  # the active one by store
     files: dict[str, OrderFile] = field(default_factory=dict[str, OrderFile])
     histories: dict[str, History] = field(default_factory=dict[str, History])
     reviews: dict[str, Review] = field(default_factory=dict[str, Review])
     activations: list[Activation] = field(default_factory=list[Activation])
+    decided: list[Decision] = field(default_factory=list[Decision])  # for the metrics
 
     def rules_of(self, store_id: str) -> RuleSet:
         """The rule set that decides for a store, the same for the whole of a message."""

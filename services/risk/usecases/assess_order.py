@@ -1,6 +1,7 @@
 """An order came in: count it, judge it, say so."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from services.risk.domain.casework import Casework, own_counts
 from services.risk.domain.order_file import Assessment, OrderFile
@@ -22,14 +23,10 @@ SOLD_BY_CHANNEL = Reason(
 
 
 def assess_order(placed: OrderPlaced, casework: Casework, now: Moment) -> Effects:
-    """Approved, to review, or rejected, with the reasons; the order itself is part of its windows.
-
-    It counts when it was placed, but never later than it was told: a channel's clock that runs ahead must not make
-    everything after it look old.
-    """
+    """Approved, to review, or rejected, with the reasons; the order itself is part of its windows."""
     file = casework.files[placed.order_id]
     rule_set = casework.rules_of(file.store_id)
-    as_of = min(placed.placed_at, now.occurred_at)
+    as_of = event_time(placed, now)
     waited = file.open(placed, second_of(as_of), own_counts(placed, rule_set))
     casework.admit(file)
     for observation in waited:
@@ -45,7 +42,16 @@ def assess_order(placed: OrderPlaced, casework: Casework, now: Moment) -> Effect
         as_of=as_of,
         assessed_at=now.decided_at,
     )
+    casework.decided.append(file.assessment.decision)
     return _announce(file, file.assessment, casework, now)
+
+
+def event_time(placed: OrderPlaced, now: Moment) -> datetime:
+    """When the order counts: when it was placed, but never later than it was told.
+
+    A channel's clock that runs ahead must not make everything after it look old.
+    """
+    return min(placed.placed_at, now.occurred_at)
 
 
 def _decide(verdict: Verdict, file: OrderFile) -> Decision:
@@ -78,7 +84,6 @@ def _announce(file: OrderFile, assessment: Assessment, casework: Casework, now: 
 
 
 def _reasons(assessment: Assessment) -> tuple[Reason, ...]:
-    """The findings that weigh; and, where only their sum does, what it came to is in the event's score."""
     softened = assessment.decision is not assessment.verdict.decision
     reasons = assessment.verdict.reasons
     return (*reasons, replace(SOLD_BY_CHANNEL, source=assessment.rule_set)) if softened else reasons
