@@ -11,6 +11,8 @@ from services.catalog.rows import product_from
 from services.catalog.usecases.publish_products import PublishProducts
 from services.catalog.usecases.withdraw_product import WithdrawProduct
 from shared.database import Connection, Stale
+from shared.errors import Refusal
+from shared.jsonable import dumps
 from shared.messaging.message import Message
 
 _COLUMNS = (
@@ -49,7 +51,7 @@ async def save_catalog(catalog: Catalog, connection: Connection) -> None:
 def _named(body: Any) -> Iterator[str]:
     match body:
         case PublishProducts(_, submissions):
-            yield from (submission.sku for submission in submissions)
+            yield from (each.sku for each in submissions if not isinstance(each.content, Refusal))
         case WithdrawProduct(_, sku):
             yield sku
         case _:
@@ -57,16 +59,16 @@ def _named(body: Any) -> Iterator[str]:
 
 
 _GIVEN = """
-    unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[], $9::jsonb[], $10::bool[],
-           $11::jsonb[], $12::jsonb[], $13::jsonb[], $14::jsonb[], $15::jsonb[], $16::timestamptz[], $17::timestamptz[])
+    unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[], $9::text[], $10::bool[],
+           $11::jsonb[], $12::jsonb[], $13::jsonb[], $14::text[], $15::jsonb[], $16::timestamptz[], $17::timestamptz[])
 """
-# unnest would flatten an array of arrays, so each product's flags travel as JSON.
-_FLAGS = "ARRAY(SELECT jsonb_array_elements_text(given.flags))"
+# An array of arrays would be one array of two dimensions, so what is a list in each product travels as text.
+_FLAGS = "given.flags::text[]"
 
 _INSERT = f"""
 INSERT INTO product ({_COLUMNS})
 SELECT sku, store_id, status, version, category, hs_code, origin_country, weight_grams, {_FLAGS}, claims_preference,
-       titles, descriptions, bullets, media, attributes, created_at, updated_at
+       titles, descriptions, bullets, media::jsonb, attributes, created_at, updated_at
 FROM {_GIVEN} AS given({_COLUMNS})
 ON CONFLICT (sku) DO NOTHING
 RETURNING sku
@@ -77,7 +79,7 @@ UPDATE product SET
     status = given.status, version = given.version, category = given.category, hs_code = given.hs_code,
     origin_country = given.origin_country, weight_grams = given.weight_grams, flags = {_FLAGS},
     claims_preference = given.claims_preference, titles = given.titles, descriptions = given.descriptions,
-    bullets = given.bullets, media = given.media, attributes = given.attributes, updated_at = given.updated_at
+    bullets = given.bullets, media = given.media::jsonb, attributes = given.attributes, updated_at = given.updated_at
 FROM {_GIVEN} AS given({_COLUMNS})
 WHERE product.sku = given.sku
 """  # noqa: S608 - made of constants
@@ -110,12 +112,12 @@ def _row(product: Product) -> tuple[Any, ...]:
         content.hs_code,
         content.origin_country,
         content.weight_grams,
-        list(content.flags),
+        f"{{{','.join(content.flags)}}}",
         content.claims_preference,
         content.titles,
         content.descriptions,
         content.bullets,
-        [{"url": media.url, "alt": media.alt} for media in content.media],
+        dumps(content.media).decode(),
         content.attributes,
         product.created_at,
         product.updated_at,

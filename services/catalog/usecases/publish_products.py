@@ -69,4 +69,7 @@ def _result(index: int, sku: str, outcome: Outcome | Refusal, catalog: Catalog) 
 
 
 def _problem(refusal: Refusal) -> dict[str, Any]:
-    return {"code": refusal.code, "detail": refusal.detail, "clears_with": refusal.clears_with, **refusal.facts}
+    pointer = refusal.facts.get("pointer")
+    own = [{"pointer": pointer, "code": refusal.code, "message": refusal.detail}] if pointer else []
+    errors = refusal.facts.get("errors", own)
+    return {"code": refusal.code, "detail": refusal.detail, "clears_with": refusal.clears_with, "errors": errors}

@@ -75,7 +75,7 @@ def test_one_refused_item_keeps_no_other_back() -> None:
     effects = publish_products(a_batch(items), catalog, a_moment())
     assert [result["outcome"] for result in results_of(effects)] == ["created", "refused", "refused"]
     assert results_of(effects)[1]["problem"]["code"] == "hs_code.no_such_chapter"
-    assert results_of(effects)[1]["problem"]["pointer"] == "/hs_code"
+    assert results_of(effects)[1]["problem"]["errors"][0]["pointer"] == "/hs_code"
     assert list(catalog.products) == ["A"]
 
 
