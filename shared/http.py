@@ -561,7 +561,6 @@ def create_app(service: str, routers: Sequence[APIRouter], kit: Kit) -> FastAPI:
         version="1",
         docs_url=None,
         redoc_url=None,
-        default_response_class=Response,
         separate_input_output_schemas=False,
     )
     app.state.kit = kit
