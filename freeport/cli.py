@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,6 +63,7 @@ def up(
         list[str] | None, typer.Option(help="Leave a service out, to run it yourself; may be repeated.")
     ] = None,
     as_json: JsonOption = False,
+    supervise: Annotated[bool, typer.Option(hidden=True, help="Print no addresses: they hold secrets.")] = False,
 ) -> None:
     """Start PostgreSQL, Kafka, the services and the sandboxes; keep them running. Ctrl-C stops them."""
     place = _home(home)
@@ -71,7 +73,8 @@ def up(
             progress.rest()
             _print_urls(Platform.load(place.directory), as_json=as_json)
         else:
-            _run_here(place, port_base, without or [], progress, as_json=as_json)
+            tell = _no_addresses if supervise else partial(_print_urls, as_json=as_json)
+            _run_here(Supervision(place, Ports(port_base), progress, without or []), tell)
 
 
 @app.command()
@@ -159,9 +162,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = app(list(arguments), standalone_mode=False)
     except StartupError as error:
-        err.print(f"[bold red]{error.what}[/]", highlight=False)
-        err.print(f"  why: {error.why}", highlight=False, markup=False)
-        err.print(f"  fix: {error.fix}", highlight=False, markup=False)
+        err.print(error.what, style="bold red", highlight=False, markup=False, soft_wrap=True)
+        err.print(f"  why: {error.why}", highlight=False, markup=False, soft_wrap=True)
+        err.print(f"  fix: {error.fix}", highlight=False, markup=False, soft_wrap=True)
         return 1
     except (typer.Abort, KeyboardInterrupt):
         err.print("Stopped.")
@@ -195,18 +198,21 @@ def _home(given: Path | None) -> Home:
     return Home.default() if given is None else Home(given.absolute())
 
 
-def _run_here(home: Home, port_base: int, without: list[str], progress: Progress, *, as_json: bool) -> None:
-    told = False
+def _run_here(supervision: Supervision, tell: Callable[[Platform], None]) -> None:
+    async def until_stopped() -> None:
+        running = asyncio.create_task(supervision.run())
+        ready = asyncio.create_task(supervision.ready.wait())
+        await asyncio.wait((running, ready), return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            tell(Platform.load(supervision.home.directory))
+        ready.cancel()
+        await running
 
-    def listen(state: State) -> None:
-        nonlocal told
-        progress(state)
-        if state.phase is Phase.READY and not told:
-            told = True
-            progress.rest()
-            _print_urls(Platform.load(home.directory), as_json=as_json)
+    asyncio.run(until_stopped())
 
-    asyncio.run(Supervision(home, Ports(port_base), listen, without).run())
+
+def _no_addresses(_platform: Platform) -> None:
+    """For a supervisor whose output is a log: the addresses hold a password and a key."""
 
 
 def _start_detached(home: Home, port_base: int, without: list[str], progress: Progress) -> None:
@@ -217,7 +223,18 @@ def _start_detached(home: Home, port_base: int, without: list[str], progress: Pr
     options = [word for name in without for word in ("--without", name)]
     with log.open("ab") as output:
         supervisor = subprocess.Popen(
-            (sys.executable, "-m", "freeport", "up", "--home", home.directory, "--port-base", str(port_base), *options),
+            (
+                sys.executable,
+                "-m",
+                "freeport",
+                "up",
+                "--supervise",
+                "--home",
+                home.directory,
+                "--port-base",
+                str(port_base),
+                *options,
+            ),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -51,7 +51,8 @@ class Progress:
             )
 
     def _show_current(self, state: State) -> None:
-        if self._spinner is None:
+        if self._spinner is None or state.phase not in (Phase.STARTING, Phase.STOPPING):
+            self.rest()
             return
         if state.phase is Phase.STOPPING:
             self._spinner.update("stopping")

@@ -63,6 +63,7 @@ class Supervision:
         self._without = without
         self._keepers: dict[str, Keeper] = {}
         self._stop = asyncio.Event()
+        self.ready = asyncio.Event()
         self._state = State(
             supervisor=_this_process(),
             port_base=ports.base,
@@ -89,6 +90,7 @@ class Supervision:
             await self._until_stopped(self._bring_up())
             if not self._stop.is_set():
                 self._change(phase=Phase.READY)
+                self.ready.set()
                 await self._stop.wait()
         except StartupError as error:
             self._change(failure=Failure.of(error))
@@ -125,14 +127,7 @@ class Supervision:
             await prepare_databases(built, self.home, self.ports, secrets)
 
     async def _bring_up_kafka(self) -> None:
-        loop = asyncio.get_running_loop()
-
-        def arrived(done: int, total: int) -> None:
-            stage = Stage(name="Kafka's jars", detail=f"{done} of {total}", seconds=0 if done == total else None)
-            loop.call_soon_threadsafe(lambda: self._set_stage(stage))
-
-        # Apart from the start itself: fetching them for the first time may take minutes.
-        await asyncio.to_thread(class_path, arrived)
+        await self._fetch_jars()
         kafka = EmbeddedKafka(
             self.home.kafka,
             port=self.ports.of("kafka"),
@@ -143,6 +138,20 @@ class Supervision:
             await self._keep(kafka)
         async with self._stage("topics"):
             await create_topics(kafka.bootstrap, TOPICS, partitions=EMBEDDED_PARTITIONS)
+
+    async def _fetch_jars(self) -> None:
+        """A stage of its own, shown only when there is something to fetch: the first time it may take minutes."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+
+        def show(done: int, total: int) -> None:
+            seconds = round(loop.time() - started, 2) if done == total else None
+            self._set_stage(Stage(name="Kafka's jars", detail=f"{done} of {total}", seconds=seconds))
+
+        def arrived(done: int, total: int) -> None:
+            loop.call_soon_threadsafe(show, done, total)
+
+        await asyncio.to_thread(class_path, arrived)
 
     async def _bring_up_services(self, secrets: Secrets) -> None:
         async with self._stage("services"):
