@@ -59,9 +59,7 @@ def up(
     home: HomeOption = None,
     port_base: PortBaseOption = DEFAULT_PORT_BASE,
     detach: Annotated[bool, typer.Option("--detach", help="Return when everything serves; it runs on.")] = False,
-    without: Annotated[
-        list[str] | None, typer.Option(help="Leave a service out, to run it yourself; may be repeated.")
-    ] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Leave a service or sandbox out; may be repeated.")] = None,
     as_json: JsonOption = False,
     supervise: Annotated[bool, typer.Option(hidden=True, help="Print no addresses: they hold secrets.")] = False,
 ) -> None:

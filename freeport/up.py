@@ -51,10 +51,7 @@ Listener = Callable[[State], None]
 
 
 class Supervision:
-    """One life of the platform, from the first check to the last stop.
-
-    A service in `without` has its database and its port, but somebody else runs it (a developer, in a debugger).
-    """
+    """One life of the platform, from the first check to the last stop; what `without` names is left out."""
 
     def __init__(self, home: Home, ports: Ports, listener: Listener, without: Collection[str] = ()) -> None:
         self.home = home
@@ -122,9 +119,9 @@ class Supervision:
         )
         async with self._stage(f"PostgreSQL {MAJOR}"):
             await self._keep(postgres)
-        built = [service for service in SERVICES if is_built(service)]
+        wanted = [service for service in SERVICES if is_built(service) and service not in self._without]
         async with self._stage("databases"):
-            await prepare_databases(built, self.home, self.ports, secrets)
+            await prepare_databases(wanted, self.home, self.ports, secrets)
 
     async def _bring_up_kafka(self) -> None:
         await self._fetch_jars()
