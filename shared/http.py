@@ -88,9 +88,10 @@ class Problem(BaseModel):
     facts: dict[str, Any] = {}
 
 
+_PROBLEM_CONTENT: dict[str, Any] = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Problem, "description": "Refused; see `code`.", "content": {"application/problem+json": {}}},
-    "5XX": {"model": Problem, "description": "Not now; see `retryable`.", "content": {"application/problem+json": {}}},
+    "4XX": {"description": "Refused; see `code`.", "content": _PROBLEM_CONTENT},
+    "5XX": {"description": "Not now; see `retryable`.", "content": _PROBLEM_CONTENT},
 }
 """For `responses=` of every route."""
 
@@ -171,6 +172,8 @@ def _field_error(found: Mapping[str, Any]) -> FieldError:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     error = cast("HTTPException", error)
+    if isinstance(error.__cause__, Refused):  # raised while the body was being read
+        return _problem(request, error.__cause__.refusal)
     codes = {400: "request.malformed", 404: "route.not_found", 405: "route.method_not_allowed"}
     refusal = Refusal(code=codes.get(error.status_code, f"http.{error.status_code}"), detail=str(error.detail))
     return _problem(request, refusal, status=error.status_code, headers=error.headers)
@@ -554,9 +557,20 @@ def only_known_parameters(request: Request) -> None:
 # ── The application ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class _App(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The schema, with the problem document that every refusal points to."""
+        if self.openapi_schema is None:
+            schema = super().openapi()
+            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(problem.pop("$defs"), Problem=problem)
+        return super().openapi()
+
+
 def create_app(service: str, routers: Sequence[APIRouter], kit: Kit) -> FastAPI:
     """A service's ASGI application: its routes, /healthz, /readyz, /metrics, /docs and /openapi.json."""
-    app = FastAPI(
+    app = _App(
         title=f"Freeport {service}",
         version="1",
         docs_url=None,

@@ -30,7 +30,9 @@ def broken() -> Iterator[None]:
 
 
 def confirmed(order_id: str, sku: str = "fine") -> OrderConfirmed:
-    return OrderConfirmed(order_id=order_id, allocations=(Allocation(sku=sku, warehouse="w", country="DE", quantity=1),))
+    return OrderConfirmed(
+        order_id=order_id, allocations=(Allocation(sku=sku, warehouse="w", country="DE", quantity=1),)
+    )
 
 
 def cancelled(order_id: str) -> OrderCancelled:
@@ -64,7 +66,11 @@ async def test_a_refusal_changes_nothing_and_is_replayed_too(service_bench: Benc
     async with bench.client as client:
         refused = await add(client, "a", -1, "k1")
         again = await add(client, "a", -1, "k1")
-    assert (refused.status_code, refused.json()["code"], refused.json()["clears_with"]) == (409, "till.short", "more units")
+    assert (refused.status_code, refused.json()["code"], refused.json()["clears_with"]) == (
+        409,
+        "till.short",
+        "more units",
+    )
     assert again.content == refused.content
     assert await bench.published() == []
 
@@ -161,8 +167,10 @@ async def test_an_event_of_an_unknown_type_passes_without_effect(service_bench: 
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_any_batching_shuffle_and_repetition_ends_in_the_same_state(service_bench: BenchFactory, seed: int) -> None:
-    random_ = random.Random(seed)  # noqa: S311
+async def test_any_batching_shuffle_and_repetition_ends_in_the_same_state(
+    service_bench: BenchFactory, seed: int
+) -> None:
+    random_ = random.Random(seed)
     orders = [f"o{n}" for n in range(6)]
     story: list[Event] = [random_.choice([confirmed, cancelled])(random_.choice(orders)) for _ in range(60)]
 
@@ -178,7 +186,9 @@ async def test_any_batching_shuffle_and_repetition_ends_in_the_same_state(servic
     while log:
         size = random_.randint(1, 15)
         batch, log = log[:size], log[size:]
-        both = [replica.settle(batch) for replica in replicas] if random_.random() < 0.3 else [replicas[0].settle(batch)]
+        both = (
+            [replica.settle(batch) for replica in replicas] if random_.random() < 0.3 else [replicas[0].settle(batch)]
+        )
         await asyncio.gather(*both)
 
     assert await counts(shuffled) == await counts(straight)
@@ -191,7 +201,9 @@ async def keys_of_published(bench: Bench) -> list[tuple[str, int]]:
     return [(row["key"], row["sequence"]) for row in rows]
 
 
-async def test_sequences_stay_gapless_and_ids_rise_with_them_while_two_replicas_write(service_bench: BenchFactory) -> None:
+async def test_sequences_stay_gapless_and_ids_rise_with_them_while_two_replicas_write(
+    service_bench: BenchFactory,
+) -> None:
     bench = await service_bench(SERVICE)
     replica = await bench.replica()
     names = [f"n{n}" for n in range(5)]
@@ -289,7 +301,9 @@ async def test_the_same_answer_brought_by_two_replicas_counts_once(service_bench
     assert (await counts(bench))["rung"] == 1
 
 
-async def test_events_carry_their_cause_their_store_and_the_request_they_began_with(service_bench: BenchFactory) -> None:
+async def test_events_carry_their_cause_their_store_and_the_request_they_began_with(
+    service_bench: BenchFactory,
+) -> None:
     bench = await service_bench(SERVICE)
     envelope = bench.envelope(confirmed("o"), store="str_x", market="JP")
     await bench.settle([envelope])

@@ -54,7 +54,9 @@ def test_of_a_state_topic_the_newer_version_wins_and_nothing_parks() -> None:
 
 
 @given(st.data())
-def test_any_order_with_any_repetitions_in_any_batches_passes_each_event_once_and_in_sequence(data: st.DataObject) -> None:
+def test_any_order_with_any_repetitions_in_any_batches_passes_each_event_once_and_in_sequence(
+    data: st.DataObject,
+) -> None:
     events = [an_envelope(key, n) for key in ("a", "b", "c") for n in range(1, data.draw(st.integers(1, 6)) + 1)]
     log = data.draw(st.permutations(events + data.draw(st.lists(st.sampled_from(events), max_size=10))))
     gate, passed = Gate(), defaultdict[str, list[int]](list)

@@ -20,7 +20,6 @@ from shared.messaging.routing import Router
 from shared.runtime import Service
 from shared.settings import ServiceSettings
 
-
 BROKEN: set[str] = {"poison"}
 """What the till's use cases stumble over; a test mends them by emptying it."""
 
@@ -130,7 +129,9 @@ async def save(till: Till, connection: Connection) -> None:
         [till.counts[name] for name in old],
     )
     await connection.execute(
-        "INSERT INTO till (name, units) SELECT * FROM unnest($1::text[], $2::int[])", new, [till.counts[name] for name in new]
+        "INSERT INTO till (name, units) SELECT * FROM unnest($1::text[], $2::int[])",
+        new,
+        [till.counts[name] for name in new],
     )
 
 
