@@ -344,7 +344,8 @@ class CommandRunner:
         if answer.status >= 400:
             problem = orjson.loads(answer.body)
             raise StoredProblem(answer.status, problem)
-        return Reply(orjson.loads(answer.body) if answer.body else None, answer.status, dict(answer.headers))
+        headers = dict(answer.headers) | ({"Idempotent-Replayed": "true"} if answer.replayed else {})
+        return Reply(orjson.loads(answer.body) if answer.body else None, answer.status, headers)
 
     async def _submit(
         self, caller: Caller, command: object, market: str, render: Callable[[Decision], Answer]
