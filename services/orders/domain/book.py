@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from services.orders.domain.offer import Offer
 from services.orders.domain.order import Order
 from services.orders.domain.recipient import Recipient
+from services.orders.domain.standing import Status
 from services.orders.domain.timeline import Happening
 from shared.contracts.orders import OrderPlaced
 
@@ -23,6 +24,8 @@ class OrderBook:
     """Orders by id, offers by SKU, and what the batch adds to them."""
 
     orders: dict[str, Order] = field(default_factory=dict[str, Order])
+    before: dict[str, Status] = field(default_factory=dict[str, Status])  # the orders' statuses when they were loaded
+    held_before: set[str] = field(default_factory=set[str])
     offers: dict[str, Offer] = field(default_factory=dict[str, Offer])
     imported: dict[str, str] = field(default_factory=dict[str, str])  # order id to the hash of what the channel sent
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])  # of new orders

@@ -29,7 +29,7 @@ from shared.contracts.orders import (
     PaymentRequested,
 )
 from shared.contracts.registry import Event
-from shared.contracts.values import PaymentMethod, PaymentMode
+from shared.contracts.values import PaymentMethod, PaymentMode, Reason
 from shared.effects import Deadline, Effect, Forget
 from shared.errors import Refusal
 from shared.ids import derive_id
@@ -60,6 +60,7 @@ class Order(Standing):
     terms: PaymentTerms
     created_at: datetime
     holds: dict[str, Hold] = field(default_factory=dict[str, Hold])
+    reasons: tuple[Reason, ...] = ()  # why it was rejected
     awaits: str = ""  # the matter that it waits for, see patience.py
     patient_until: datetime | None = None
     version: int = 0  # 0 until it is saved for the first time
@@ -127,7 +128,7 @@ class Order(Standing):
                 self.status = Status.CONFIRMED
                 return OrderConfirmed(order_id=self.id, allocations=self.facts.allocations)
             case Reject(reasons):
-                self.status = Status.REJECTED
+                self.status, self.reasons = Status.REJECTED, reasons
                 return OrderRejected(order_id=self.id, reasons=reasons)
             case AskCancellation(reason, by):
                 asked = Cancellation.ASKED

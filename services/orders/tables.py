@@ -1,0 +1,152 @@
+"""The tables of orders. Rows are locked in the order in which they stand here, keys sorted.
+
+There are no foreign keys between them: an order's rows are written in one transaction and never deleted, and their checks
+would cost a look-up a row on the way of every order.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    desc,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.database import new_metadata
+
+metadata: MetaData = new_metadata()
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("store_id", Text, nullable=False),
+    Column("number", Text, nullable=False),
+    Column("market", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("content_hash", Text, nullable=False),  # of what a channel sent; empty for the storefront's
+    Column("placed_at", DateTime(timezone=True), nullable=False),  # by the buyer's or the channel's clock
+    Column("created_at", DateTime(timezone=True), nullable=False),  # by ours
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("payment_status", Text, nullable=False),
+    Column("fulfilment_status", Text, nullable=False),
+    Column("held", Boolean, nullable=False),
+    Column("facts", JSONB, nullable=False),  # only what differs from knowing nothing
+    Column("reasons", JSONB, nullable=False),  # why it was rejected
+    Column("awaits", Text, nullable=False),
+    Column("patient_until", DateTime(timezone=True)),
+    Column("currency", Text, nullable=False),
+    Column("goods", BigInteger, nullable=False),
+    Column("shipping", BigInteger, nullable=False),
+    Column("duties", BigInteger, nullable=False),
+    Column("taxes", BigInteger, nullable=False),
+    Column("fees", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("country", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("postal_area", Text, nullable=False),
+    Column("payment_mode", Text, nullable=False),
+    Column("payment_method", Text, nullable=False),
+    Column("payment_token", Text, nullable=False),
+    Column("card_fingerprint", Text, nullable=False),
+    Column("refusable", Boolean, nullable=False),
+    Column("incoterm", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("quote_id", Text, nullable=False),
+    CheckConstraint("status IN ('placed', 'confirmed', 'completed', 'rejected', 'cancelled')", name="status"),
+    CheckConstraint("total = goods + shipping + duties + taxes + fees", name="total"),
+    CheckConstraint("least(goods, shipping, duties, taxes, fees) >= 0", name="amounts"),
+    Index("uq_orders_number", "store_id", "number", unique=True),
+    # A dozen facts update each row: room on its page, and no index on what they change, keep the indexes still.
+    postgresql_with={"fillfactor": 70},
+)
+Index(
+    "uq_orders_external",
+    orders.c.store_id,
+    orders.c.channel,
+    orders.c.external_id,
+    unique=True,
+    postgresql_where=orders.c.external_id != text("''"),
+)
+Index("ix_orders_list", orders.c.store_id, desc(orders.c.created_at), desc(orders.c.id))
+Index("ix_orders_status", orders.c.store_id, orders.c.status, desc(orders.c.created_at), desc(orders.c.id))
+
+order_line = Table(
+    "order_line",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("line", Integer, primary_key=True),
+    Column("sku", Text, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("unit_price", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    CheckConstraint("quantity > 0", name="quantity"),
+    CheckConstraint("total = unit_price * quantity", name="total"),
+)
+
+# Personal data, apart from all else, so that it can be handed out and erased apart.
+recipient = Table(
+    "recipient",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("store_id", Text, nullable=False),
+    Column("customer_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("phone", Text, nullable=False),
+    Column("line1", Text, nullable=False),
+    Column("line2", Text, nullable=False),
+    Column("city", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("postcode", Text, nullable=False),
+    Column("country", Text, nullable=False),
+)
+
+# The holds that are open now; those that were are told by the timeline.
+order_hold = Table(
+    "order_hold",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("store_id", Text, nullable=False),
+    Column("reasons", JSONB, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Index("ix_order_hold_code", "store_id", "code", "order_id"),
+)
+
+# Every event of every service about an order, as it was heard.
+timeline_event = Table(
+    "timeline_event",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("payload", Text, nullable=False),  # read a handful of times, written a dozen times an order: text is cheaper
+)
+
+# The copy of the catalog that prices come from.
+offer = Table(
+    "offer",
+    metadata,
+    Column("sku", Text, primary_key=True),
+    Column("store_id", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("withdrawn", Boolean, nullable=False),
+    Column("prices", JSONB, nullable=False),  # by market, the market's own currency first
+)
