@@ -37,7 +37,8 @@ def service_program(service: str, role: str, home: Home, ports: Ports, secrets: 
         "FREEPORT_HOST": LOOPBACK,
         "FREEPORT_PORT": str(ports.of(service)),
         "FREEPORT_DATABASE_URL": database.app_url(admin),
-        "FREEPORT_OWNER_DATABASE_URL": database.owner_url(admin),
+        # Only who migrates may change tables.
+        **({"FREEPORT_OWNER_DATABASE_URL": database.owner_url(admin)} if role == "migrate" else {}),
         "FREEPORT_KAFKA": kafka_bootstrap(ports),
         **{f"FREEPORT_{name.upper()}_URL": ports.url(name) for name in (*SERVICES, "provider", "carrier")},
         **_secrets_of(service, secrets),

@@ -37,11 +37,11 @@ from typing import Any
 from freeport.environment import admin_url, kafka_bootstrap, service_database
 from freeport.errors import StartupError
 from freeport.health import which_answer
-from freeport.layout import ROOT, SANDBOXES, SERVICES, Home, Ports, is_built, sandbox_is_built
+from freeport.layout import ROOT, SANDBOXES, SERVICES, Home, Ports
 from freeport.processes import port_is_free
 from freeport.secrets import Secrets
 from freeport.secrets import load as load_secrets
-from freeport.state import Phase, ProcessId, State, is_owned, read
+from freeport.state import Condition, Phase, ProcessId, State, is_owned, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,11 @@ class Platform:
 
     @property
     def urls(self) -> dict[str, str]:
-        """Base URLs of the services and sandboxes that are built, by name."""
-        names = [service for service in SERVICES if is_built(service)]
-        names += [sandbox for sandbox in SANDBOXES if sandbox_is_built(sandbox)]
-        return {name: self.ports.url(name) for name in names}
+        """Base URLs of the services and sandboxes that run here, by name."""
+        programs = self.state().programs
+        absent = (None, Condition.NOT_BUILT, Condition.LEFT_OUT)
+        conditions = {name: programs[name].condition if name in programs else None for name in (*SERVICES, *SANDBOXES)}
+        return {name: self.ports.url(name) for name, condition in conditions.items() if condition not in absent}
 
     def addresses(self) -> dict[str, Any]:
         """What `freeport urls --json` prints. `console` is null: it is not built yet."""

@@ -66,18 +66,25 @@ logger.server.level = info
 class EmbeddedKafka:
     """One Kafka node in `directory`, on `port` (a free one unless given) of 127.0.0.1.
 
-    `start` and `stop` block; run them in a thread from asynchronous code.
+    `jvm` are further options for Java. `start` and `stop` block; run them in a thread from asynchronous code.
     """
 
     name = "kafka"
 
     def __init__(
-        self, directory: Path, *, port: int | None = None, controller_port: int | None = None, log: Path | None = None
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        controller_port: int | None = None,
+        log: Path | None = None,
+        jvm: tuple[str, ...] = (),
     ) -> None:
         self.directory = directory
         self.port = free_port() if port is None else port
         self.controller_port = free_port() if controller_port is None else controller_port
         self.log = log or directory.parent / "kafka.log"
+        self._jvm = (*JVM, *jvm)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -99,7 +106,7 @@ class EmbeddedKafka:
         Raises `StartupError` when the jars or a Java are missing, the data is of another version, or the broker ends or
         is not ready within `deadline` seconds.
         """
-        java = (str(find_java()), *JVM, "-cp", class_path())
+        java = (str(find_java()), *self._jvm, "-cp", class_path())
         self.directory.mkdir(parents=True, exist_ok=True)
         self._require_version()
         self._write_settings()
