@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import hashlib
+import re
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -273,8 +275,17 @@ async def _caller(request: Request, scope: str) -> Caller:
         route=f"{request.method} {request.scope['route'].path}",
         path=request.url.path,
         correlation_id=_request_id(request),
-        traceparent=request.headers.get("traceparent", "")[:128],
+        traceparent=_traceparent(request),
     )
+
+
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def _traceparent(request: Request) -> str:
+    """The caller's W3C trace context, or the beginning of a new trace: it goes with every event that follows."""
+    given = request.headers.get("traceparent", "")
+    return given if _TRACEPARENT.fullmatch(given) else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
 async def _authenticate(request: Request) -> Principal:

@@ -54,6 +54,10 @@ class Source(Protocol):
         """The one message that is left failed: decide it alone, without anything that it would bring along."""
         ...
 
+    def describe(self) -> dict[str, str]:
+        """What the first message is, for the log."""
+        ...
+
     async def give_up(self, error: Exception, attempts: int, connection: Connection) -> None:
         """Set the one message aside: it was tried alone and cannot be decided."""
         ...
@@ -118,7 +122,7 @@ class Desk(Generic[S]):
         await self.settle(second)
 
     async def _give_up(self, source: Source, error: Exception, attempts: int) -> None:
-        _log.error("message.undecidable", desk=self.name, error=repr(error), exc_info=error)
+        _log.error("message.undecidable", desk=self.name, error=repr(error), exc_info=error, **source.describe())
         collisions = 0
         while True:
             try:

@@ -48,6 +48,15 @@ class EventBatch:
         # The culprit may be one that was parked behind this one and would be released by it.
         self._drain = False
 
+    def describe(self) -> dict[str, str]:
+        first = self.envelopes[0]
+        return {
+            "topic": first.topic,
+            "key": first.key,
+            "sequence": str(first.sequence),
+            "event_id": first.attributes["ce_id"],
+        }
+
     async def give_up(self, error: Exception, attempts: int, connection: Connection) -> None:
         await deadletters.bury_event(self.envelopes[0], self.consumer, repr(error), attempts, connection)
 
@@ -135,6 +144,10 @@ class CommandBatch:
 
     def narrow(self) -> None:
         pass
+
+    def describe(self) -> dict[str, str]:
+        first = self.pending[0]
+        return {"command": type(first.command).__name__, "request": first.moment.correlation_id}
 
     async def give_up(self, error: Exception, attempts: int, connection: Connection) -> None:
         future = self.pending[0].future
@@ -226,6 +239,9 @@ class DueBatch:
     def narrow(self) -> None:
         pass
 
+    def describe(self) -> dict[str, str]:
+        return {"deadline": self.rows[0]["kind"], "key": self.rows[0]["key"]}
+
     async def give_up(self, error: Exception, attempts: int, connection: Connection) -> None:
         row = self.rows[0]
         await deadletters.bury(
@@ -303,6 +319,10 @@ class AnswerBatch:
 
     def narrow(self) -> None:
         pass
+
+    def describe(self) -> dict[str, str]:
+        first = self.answers[0]
+        return {"call": first.kind, "id": first.id, "key": first.key}
 
     async def give_up(self, error: Exception, attempts: int, connection: Connection) -> None:
         answer = self.answers[0]

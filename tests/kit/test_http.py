@@ -155,3 +155,13 @@ def test_a_forged_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(Refused) as raised:
         decode_cursor(cursor, 1)
     assert raised.value.refusal.code == "cursor.malformed"
+
+
+async def test_a_trace_goes_from_the_request_to_its_events(bench: Bench) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with bench.client as client:
+        await client.post("/v1/additions", json=ADDITION, headers={"traceparent": trace})
+        await client.post("/v1/additions", json=ADDITION, headers={"traceparent": "forged\0"})
+    rows = await bench.database.fetch("SELECT headers FROM outbox ORDER BY id")
+    assert rows[0]["headers"]["traceparent"] == trace
+    assert rows[1]["headers"]["traceparent"].startswith("00-")
