@@ -24,6 +24,7 @@ from shared.quote import MAX_TOKEN, QuoteClaims
 
 MAX_LINES = 200
 MAX_IMPORT = 500
+MAX_IMPORT_LINES = 2000  # wholesale invoices run over hundreds of lines
 
 
 def _known_country(code: str) -> str:
@@ -249,7 +250,7 @@ class ImportedOrderIn(Body):
     channel: Channel
     external_id: Text
     placed_at: Instant
-    lines: list[ImportLineIn] = Field(min_length=1, max_length=MAX_LINES)
+    lines: list[ImportLineIn] = Field(min_length=1, max_length=MAX_IMPORT_LINES)
     shipping: Amount | None = None
     destination: DestinationIn | None = None
     recipient: ImportRecipientIn = ImportRecipientIn()
