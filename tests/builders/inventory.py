@@ -51,7 +51,7 @@ def a_moment(number: int = 0, *, at: datetime | None = None, store_id: str = STO
 
 
 def a_warehouse(code: str, country: str = "DE", kind: WarehouseKind = WarehouseKind.HOME) -> Warehouse:
-    return Warehouse(code=code, kind=kind, country=country)
+    return Warehouse(code=code, store_id=STORE, kind=kind, country=country)
 
 
 BERLIN = a_warehouse("BER", "DE")
@@ -70,10 +70,10 @@ def some_shelves(
     items: dict[str, StockItem] = {}
     for warehouse, units in (stock or {}).items():
         for sku, on_hand in units.items():
-            items.setdefault(sku, StockItem(sku)).levels[warehouse] = StockLevel(on_hand=on_hand)
+            items.setdefault(sku, StockItem(sku, STORE)).levels[warehouse] = StockLevel(on_hand=on_hand)
     return Shelves(
         warehouses={warehouse.code: warehouse for warehouse in warehouses},
-        channels={channel.name: channel for channel in channels},
+        channels={STORE: {channel.name: channel for channel in channels}},
         items=items,
         reservations={reservation.order_id: reservation for reservation in reservations},
         queues=dict.fromkeys(items),

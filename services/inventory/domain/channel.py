@@ -7,10 +7,13 @@ from services.inventory.domain.stock import StockItem
 from services.inventory.domain.warehouse import Warehouse
 from shared.contracts.inventory import ChannelStock
 
+STOREFRONT = "storefront"
+"""The channel that every store has: its own shop, without a buffer unless it sets one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """A place where the goods are offered. `buffer` units stay unoffered there, because its numbers arrive late.
+    """A place where a store's goods are offered. `buffer` units stay unoffered there, because its numbers arrive late.
 
     `country` is where the channel sells, empty for everywhere; bonded stock is offered only where it may be sold.
     """
@@ -27,6 +30,11 @@ class Channel:
         """What the channel may sell of the item: never below zero, never above what is available."""
         offered = sum(level.available for code, level in item.levels.items() if warehouses[code].serves(self.country))
         return ChannelStock(channel=self.name, available=max(0, offered - self.buffer_of(item.sku)))
+
+
+def with_storefront(channels: Mapping[str, Channel]) -> Mapping[str, Channel]:
+    """A store's channels by name, its own shop included."""
+    return {STOREFRONT: Channel(name=STOREFRONT), **channels}
 
 
 def stock_by_channel(

@@ -25,6 +25,21 @@ def warehouse_is_fixed(warehouse: Warehouse) -> Refusal:
     )
 
 
+def warehouse_is_taken(code: str) -> Refusal:
+    """Parcels and papers name a warehouse by its code alone, so no two stores have the same."""
+    return Refusal(code="warehouse.taken", detail=f"the code {code} is taken", clears_with="another warehouse code")
+
+
+def sku_is_taken(sku: str) -> Refusal:
+    """A SKU belongs to the store that stocked it first."""
+    return Refusal(
+        code="stock.sku_taken",
+        detail=f"the SKU {sku} belongs to another store",
+        clears_with="a SKU of your own",
+        facts={"sku": sku},
+    )
+
+
 def below_zero(sku: str, warehouse: str, on_hand: int, change: int) -> Refusal:
     """More would go than is there. A count tells the truth instead."""
     return Refusal(

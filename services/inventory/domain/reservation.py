@@ -133,7 +133,7 @@ class Reservation:
     """One order's claim on the stock.
 
     `demand` is what the order needs, units by SKU, and never changes. `allocations` is the one plan that is checked,
-    held, consumed and told to others; after the dispatch it is what left. `changed` and `stored` are for the repository.
+    held, consumed and told to others; after the dispatch it is what left. `changed` and `stored_as` are for the repository.
 
     Seniority is the order id: ids sort by the time the order was taken. The oldest waiting order is served first, the
     newest hold breaks first.
@@ -150,7 +150,7 @@ class Reservation:
     expires_at: datetime | None = None
     restocked: Mapping[str, int] = field(default_factory=dict[str, int])
     changed: bool = False
-    stored: bool = False
+    stored_as: Status | None = None
 
     def step(self, happening: Happening) -> Step:
         """What the table says."""

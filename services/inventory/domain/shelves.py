@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from services.inventory.domain.adjustment import Adjustment
 from services.inventory.domain.allocation import Shortage, plan_allocation
-from services.inventory.domain.channel import Channel, stock_by_channel
+from services.inventory.domain.channel import Channel, stock_by_channel, with_storefront
 from services.inventory.domain.movement import Movement, MovementKind
 from services.inventory.domain.reservation import HOLD, NEVER, Happening, Reservation, Status, Step
 from services.inventory.domain.stock import StockItem
@@ -36,7 +36,7 @@ class Shelves:
     """What a batch touches. `queues` tells for which SKUs the waiting orders are loaded, and after which order more wait."""
 
     warehouses: dict[str, Warehouse] = field(default_factory=dict[str, Warehouse])
-    channels: dict[str, Channel] = field(default_factory=dict[str, Channel])
+    channels: dict[str, dict[str, Channel]] = field(default_factory=dict[str, dict[str, Channel]])  # by store, by name
     items: dict[str, StockItem] = field(default_factory=dict[str, StockItem])
     reservations: dict[str, Reservation] = field(default_factory=dict[str, Reservation])
     queues: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
@@ -45,7 +45,7 @@ class Shelves:
     ledger: list[Movement] = field(default_factory=list[Movement])
     adjustments: list[Adjustment] = field(default_factory=list[Adjustment])
     put_warehouses: dict[str, Warehouse] = field(default_factory=dict[str, Warehouse])
-    put_channels: dict[str, Channel] = field(default_factory=dict[str, Channel])
+    put_channels: dict[tuple[str, str], Channel] = field(default_factory=dict[tuple[str, str], Channel])
     announced: set[str] = field(default_factory=set[str])  # SKUs whose version went up
     _touched: set[str] = field(default_factory=set[str])
     _freed: set[str] = field(default_factory=set[str])
@@ -68,13 +68,20 @@ class Shelves:
         """Set a warehouse up, or rename it."""
         self.warehouses[warehouse.code] = self.put_warehouses[warehouse.code] = warehouse
 
-    def put_channel(self, channel: Channel) -> None:
+    def put_channel(self, store_id: str, channel: Channel) -> None:
         """Set a channel up, or change its buffers."""
-        self.channels[channel.name] = self.put_channels[channel.name] = channel
+        self.channels.setdefault(store_id, {})[channel.name] = channel
+        self.put_channels[store_id, channel.name] = channel
+
+    def channels_of(self, store_id: str) -> Iterable[Channel]:
+        """The store's channels, its own shop included."""
+        return with_storefront(self.channels.get(store_id, {})).values()
 
     def reserve(self, reservation: Reservation, now: Moment) -> list[Effect] | Shortage:
         """Hold all that the order needs, or nothing. Returns what to tell, or what is short."""
-        plan = plan_allocation(reservation.demand, self.items, self.warehouses, reservation.country)
+        # An order is served from its own store's goods only.
+        own = {sku: item for sku in reservation.demand if (item := self.item(sku)).store_id == reservation.store_id}
+        plan = plan_allocation(reservation.demand, own, self.warehouses, reservation.country)
         if isinstance(plan, Shortage):
             reservation.miss()
             self._note(reservation)
@@ -102,9 +109,10 @@ class Shelves:
     def ship_unplanned(self, reservation: Reservation, items: tuple[Allocation, ...], now: Moment) -> None:
         """Units left that nothing was held for. What is reserved for others stays theirs; a count tells the rest."""
         for part in items:
-            free = self.item(part.sku).level(part.warehouse).available if part.warehouse in self.warehouses else 0
-            if free:
-                taken = min(free, part.quantity)
+            item = self.item(part.sku)
+            ours = item.store_id == reservation.store_id and part.warehouse in item.levels
+            taken = min(item.levels[part.warehouse].available, part.quantity) if ours else 0
+            if taken:
                 self._post(MovementKind.CONSUMED, part, reservation, now, on_hand=-taken)
         reservation.ship_unplanned(items)
         self._note(reservation)
@@ -118,7 +126,9 @@ class Shelves:
 
     def adjust(self, adjustment: Adjustment, sku: str, change: int, now: Moment) -> list[Reservation]:
         """Change what is on hand. Returns the reservations that had to break for it."""
-        level = self.item(sku).level(adjustment.warehouse)
+        item = self.item(sku)
+        item.store_id = adjustment.store_id
+        level = item.level(adjustment.warehouse)
         broken = self._break_newest(sku, adjustment.warehouse, level.on_hand + change, now)
         kind = adjustment.kind.movement
         self._enter(kind, sku, adjustment.warehouse, adjustment.id, adjustment.store_id, now, change)
@@ -182,7 +192,7 @@ class Shelves:
             on_hand=on_hand,
             reserved=reserved,
             available=on_hand - reserved,
-            channels=stock_by_channel(item, self.channels.values(), self.warehouses),
+            channels=stock_by_channel(item, self.channels_of(item.store_id), self.warehouses),
             as_of=now.decided_at,
         )
 
@@ -246,14 +256,15 @@ def parse_retry_key(key: str) -> tuple[str, str]:
     return sku, after
 
 
-def announce_key(after: str) -> str:
-    """The deadline's key: announce the SKUs behind `after` (empty: from the first)."""
-    return f"after:{after}"
+def announce_key(store_id: str, after: str) -> str:
+    """The deadline's key: announce the store's SKUs behind `after` (empty: from the first)."""
+    return f"{store_id}/{after}"
 
 
-def parse_announce_key(key: str) -> str:
-    """The SKU behind which an announcement goes on."""
-    return key.removeprefix("after:")
+def parse_announce_key(key: str) -> tuple[str, str]:
+    """(store id, after) of an announcement's key."""
+    store_id, _, after = key.partition("/")
+    return store_id, after
 
 
 def _holds(reservation: Reservation, sku: str, warehouse: str) -> bool:

@@ -33,10 +33,12 @@ class StockLevel:
 class StockItem:
     """One SKU in all its warehouses. Whoever decides anything about the SKU holds this item's row lock.
 
-    `version` counts the changes that were announced; consumers keep the newest.
+    `store_id` is whose it is: the store that stocked it first, empty before. `version` counts the changes that were
+    announced; consumers keep the newest.
     """
 
     sku: str
+    store_id: str = ""
     version: int = 0
     levels: dict[str, StockLevel] = field(default_factory=dict[str, StockLevel])
 

@@ -15,9 +15,13 @@ class WarehouseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warehouse:
-    """One warehouse. Its kind and country never change: holds, papers and past entries rest on them."""
+    """One warehouse of a store. Its kind and country never change: holds, papers and past entries rest on them.
+
+    Codes are unique over all stores, because parcels and papers name a warehouse by its code alone.
+    """
 
     code: str
+    store_id: str
     kind: WarehouseKind
     country: str  # ISO 3166-1 alpha-2
     name: str = ""

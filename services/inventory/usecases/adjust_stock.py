@@ -26,7 +26,7 @@ class AdjustStock:
 
 def adjust_stock(command: AdjustStock, shelves: Shelves, now: Moment) -> Decision:
     """All lines or none. The newest reservations break where fewer units are left than were reserved."""
-    objection = _objection(command, shelves)
+    objection = _objection(command, shelves, now)
     if objection is not None:
         return objection
     adjustment = _adjustment(command, now)
@@ -51,11 +51,15 @@ def adjust_stock(command: AdjustStock, shelves: Shelves, now: Moment) -> Decisio
     return [*shelves.settle(effects, now), Reply(answer, status=201)]
 
 
-def _objection(command: AdjustStock, shelves: Shelves) -> Refusal | None:
-    if command.warehouse not in shelves.warehouses:
+def _objection(command: AdjustStock, shelves: Shelves, now: Moment) -> Refusal | None:
+    warehouse = shelves.warehouses.get(command.warehouse)
+    if warehouse is None or warehouse.store_id != now.store_id:
         return errors.unknown_warehouse(command.warehouse)
     for sku, quantity in command.lines:
-        on_hand = shelves.item(sku).level(command.warehouse).on_hand
+        item = shelves.item(sku)
+        if item.store_id not in ("", now.store_id):
+            return errors.sku_is_taken(sku)
+        on_hand = item.level(command.warehouse).on_hand
         change = command.kind.change(quantity, on_hand)
         if on_hand + change < 0:
             return errors.below_zero(sku, command.warehouse, on_hand, change)

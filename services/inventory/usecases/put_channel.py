@@ -19,8 +19,8 @@ class PutChannel:
 
 
 def put_channel(command: PutChannel, shelves: Shelves, now: Moment) -> Decision:
-    """Set the buffers, then tell the state of every SKU again: what the channel may sell of each has changed."""
+    """Set the buffers, then tell the state of every SKU of the store again: what may be sold of each has changed."""
     channel = Channel(name=command.name, buffer=command.buffer, country=command.country, buffers=command.buffers)
-    shelves.put_channel(channel)
+    shelves.put_channel(now.store_id, channel)
     body = {"name": channel.name, "buffer": channel.buffer, "country": channel.country, "skus": dict(channel.buffers)}
-    return [Deadline(ANNOUNCE, announce_key(""), now.decided_at), Reply(body)]
+    return [Deadline(ANNOUNCE, announce_key(now.store_id, ""), now.decided_at), Reply(body)]

@@ -21,9 +21,13 @@ class PutWarehouse:
 def put_warehouse(command: PutWarehouse, shelves: Shelves, now: Moment) -> Decision:
     """Create it, or change its name; kind and country are for ever."""
     known = shelves.warehouses.get(command.code)
+    if known is not None and known.store_id != now.store_id:
+        return errors.warehouse_is_taken(command.code)
     if known is not None and (known.kind, known.country) != (command.kind, command.country):
         return errors.warehouse_is_fixed(known)
-    warehouse = Warehouse(code=command.code, kind=command.kind, country=command.country, name=command.name)
+    warehouse = Warehouse(
+        code=command.code, store_id=now.store_id, kind=command.kind, country=command.country, name=command.name
+    )
     if warehouse != known:
         shelves.put_warehouse(warehouse)
     body = {"code": warehouse.code, "kind": warehouse.kind, "country": warehouse.country, "name": warehouse.name}

@@ -13,6 +13,7 @@ def reserve_stock(placed: OrderPlaced, shelves: Shelves, now: Moment) -> Effects
     reservation = shelves.reservation(placed.order_id, now)
     if reservation.step(Happening.PLACED) is not Step.RESERVE:
         return ()
+    reservation.store_id = placed.store_id
     reservation.ask(demand_of(placed.lines), country=placed.destination.country, refusable=placed.refusable)
     effects = shelves.reserve(reservation, now)
     if isinstance(effects, Shortage):

@@ -13,7 +13,7 @@ from shared.effects import Effect, Effects, Moment
 
 
 class ReturnedNowhere(Exception):
-    """The goods are said to be in a warehouse that does not exist. Once it does, the message can be tried again."""
+    """The goods are said to be in a warehouse that the store does not have. Once it has, the message can be tried again."""
 
 
 def restock_return(received: ReturnReceived, shelves: Shelves, now: Moment) -> Effects:
@@ -40,13 +40,14 @@ def _restock(
     for line in lines:
         quantity = min(line.quantity, reservation.owed_back(line.sku))
         if line.grade is Grade.SELLABLE and quantity > 0:
-            where = _place(line.warehouse, shelves)
+            where = _place(line.warehouse, reservation.store_id, shelves)
             part = Allocation(sku=line.sku, warehouse=where.code, country=where.country, quantity=quantity)
             shelves.restock(reservation, part, return_id, now)
             yield part
 
 
-def _place(code: str, shelves: Shelves) -> Warehouse:
-    if code not in shelves.warehouses:
+def _place(code: str, store_id: str, shelves: Shelves) -> Warehouse:
+    warehouse = shelves.warehouses.get(code)
+    if warehouse is None or warehouse.store_id != store_id:
         raise ReturnedNowhere(f"there is no warehouse {code}")
-    return shelves.warehouses[code]
+    return warehouse

@@ -20,6 +20,7 @@ from tests.builders.inventory import (
     BERLIN,
     NEW_JERSEY,
     NINGBO,
+    STORE,
     a_moment,
     allocated,
     an_adjustment,
@@ -58,7 +59,7 @@ class MemoryStore:
         named = {getattr(message.body, "order_id", getattr(message.body, "key", "")) for message in messages}
         return Shelves(
             warehouses=_warehouses(),
-            channels=_channels(),
+            channels={STORE: _channels()},
             items={sku: _copy_item(item) for sku, item in self.items.items()},
             reservations={
                 order: replace(reservation, changed=False)
@@ -89,7 +90,7 @@ class MemoryStore:
 
 def _copy_item(item: StockItem) -> StockItem:
     levels = {code: StockLevel(level.on_hand, level.reserved) for code, level in item.levels.items()}
-    return StockItem(item.sku, item.version, levels)
+    return StockItem(item.sku, item.store_id, item.version, levels)
 
 
 _orders = st.integers(1, ORDERS)

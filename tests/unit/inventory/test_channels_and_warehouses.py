@@ -32,8 +32,8 @@ def test_a_channel_sees_what_is_available_less_its_buffer() -> None:
 def test_a_sku_may_have_a_buffer_of_its_own() -> None:
     bazaar = Channel(name="bazaar", buffer=3, buffers={"MUG": 1})
     play = Play(some_shelves({"BER": {"MUG": 5, "CAP": 5}}, channels=[bazaar]))
-    assert channels_of(play, placed(1, {"MUG": 1})) == {"bazaar": 3}
-    assert channels_of(play, placed(2, {"CAP": 1})) == {"bazaar": 1}
+    assert channels_of(play, placed(1, {"MUG": 1})) == {"bazaar": 3, "storefront": 4}
+    assert channels_of(play, placed(2, {"CAP": 1})) == {"bazaar": 1, "storefront": 4}
 
 
 def test_bonded_stock_is_offered_only_where_it_may_be_sold() -> None:
@@ -47,7 +47,7 @@ def test_a_channel_never_sees_more_than_is_available(on_hand: int, reserved: int
     shelves = some_shelves({"BER": {"MUG": on_hand + reserved}}, channels=[Channel(name="bazaar", buffer=buffer)])
     item = shelves.items["MUG"]
     item.level("BER").move(on_hand=0, reserved=reserved)
-    share = shelves.channels["bazaar"].stock_of(item, shelves.warehouses)
+    share = shelves.channels["str_demo"]["bazaar"].stock_of(item, shelves.warehouses)
     assert share == ChannelStock(channel="bazaar", available=max(0, on_hand - buffer))
 
 
@@ -55,19 +55,19 @@ def test_a_changed_buffer_is_told_for_every_sku() -> None:
     play = Play(some_shelves({"BER": {"MUG": 5, "CAP": 5}}))
     effects = play(PutChannel(name="bazaar", buffer=2, country="", buffers={"CAP": 4}))
     assert effects == [
-        Deadline("stock.announce", "after:", a_moment(1).decided_at),
+        Deadline("stock.announce", "str_demo/", a_moment(1).decided_at),
         Reply({"name": "bazaar", "buffer": 2, "country": "", "skus": {"CAP": 4}}),
     ]
-    play.shelves.rounds["after:"] = Round(("CAP", "MUG"), more=False)
-    told = states([*play(Due("stock.announce", "after:"))])
+    play.shelves.rounds["str_demo/"] = Round(("CAP", "MUG"), more=False)
+    told = states([*play(Due("stock.announce", "str_demo/"))])
     assert [(state.sku, state.channels[0].available) for state in told] == [("CAP", 1), ("MUG", 3)]
 
 
 def test_announcing_goes_on_behind_the_last_sku() -> None:
     play = Play(some_shelves({"BER": {"MUG": 5, "CAP": 5}}))
-    play.shelves.rounds["after:BAG"] = Round(("CAP",), more=True)
-    assert play(Due("stock.announce", "after:BAG"))[-1] == Deadline(
-        "stock.announce", "after:CAP", a_moment(1).decided_at
+    play.shelves.rounds["str_demo/BAG"] = Round(("CAP",), more=True)
+    assert play(Due("stock.announce", "str_demo/BAG"))[-1] == Deadline(
+        "stock.announce", "str_demo/CAP", a_moment(1).decided_at
     )
 
 
@@ -82,12 +82,14 @@ def test_a_warehouse_is_created_once_and_may_be_renamed() -> None:
     assert [effect.status for effect in play(put()) if isinstance(effect, Reply)] == [201]
     assert [effect.status for effect in play(put(name="Hamburg")) if isinstance(effect, Reply)] == [200]
     assert play.shelves.put_warehouses["HAM"] == Warehouse(
-        code="HAM", kind=WarehouseKind.HOME, country="DE", name="Hamburg"
+        code="HAM", store_id="str_demo", kind=WarehouseKind.HOME, country="DE", name="Hamburg"
     )
 
 
 def test_a_warehouse_put_again_unchanged_is_not_written() -> None:
-    play = Play(some_shelves(warehouses=[Warehouse(code="HAM", kind=WarehouseKind.HOME, country="DE")]))
+    play = Play(
+        some_shelves(warehouses=[Warehouse(code="HAM", store_id="str_demo", kind=WarehouseKind.HOME, country="DE")])
+    )
     play(put())
     assert play.shelves.put_warehouses == {}
 

@@ -1,0 +1,100 @@
+"""What a batch of messages touches, read from the messages alone: the orders, the SKUs, the stock that may come free."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from services.inventory.domain.adjustment import AdjustmentKind
+from services.inventory.domain.shelves import ANNOUNCE, EXPIRY, WAITING_RETRY, parse_retry_key
+from services.inventory.usecases.adjust_stock import AdjustStock
+from services.inventory.usecases.put_channel import PutChannel
+from shared.contracts.logistics import ShipmentDispatched
+from shared.contracts.orders import OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected
+from shared.contracts.support import ReturnReceived
+from shared.effects import Due
+from shared.messaging.message import Message
+
+
+@dataclass(slots=True)
+class Shortening:
+    """How low a batch may bring what is on hand of a SKU in a warehouse: to a count, and down from there."""
+
+    lowest_count: int | None = None
+    decrease: int = 0
+
+
+@dataclass(slots=True)
+class Footprint:
+    """`ending` are orders that may give something back. `freed` says behind which order to look at who waits for a SKU."""
+
+    orders: set[str] = field(default_factory=set[str])
+    ending: set[str] = field(default_factory=set[str])
+    skus: set[str] = field(default_factory=set[str])
+    freed: dict[str, str] = field(default_factory=dict[str, str])
+    shortened: dict[tuple[str, str], Shortening] = field(default_factory=dict[tuple[str, str], Shortening])
+    rounds: set[str] = field(default_factory=set[str])  # keys of announcements
+    stores: set[str] = field(default_factory=set[str])  # whose channels change
+
+    def order(self, order_id: str, skus: Iterable[str] = (), *, ends: bool = False) -> None:
+        """An order is touched, with SKUs that the message names."""
+        self.orders.add(order_id)
+        self.skus.update(skus)
+        if ends:
+            self.ending.add(order_id)
+
+    def free(self, skus: Iterable[str], after: str = "") -> None:
+        """Stock of these may come free."""
+        for sku in skus:
+            self.skus.add(sku)
+            self.freed[sku] = min(after, self.freed.get(sku, after))
+
+    def adjust(self, command: AdjustStock) -> None:
+        """Stock comes or goes by hand."""
+        self.free(sku for sku, _ in command.lines)
+        for sku, quantity in command.lines:
+            level = self.shortened.setdefault((sku, command.warehouse), Shortening())
+            if command.kind is AdjustmentKind.COUNT:
+                level.lowest_count = min(quantity, quantity if level.lowest_count is None else level.lowest_count)
+            else:
+                level.decrease += max(0, -command.kind.change(quantity, 0))
+
+
+def footprint_of(messages: Sequence[Message]) -> Footprint:
+    """What all of them touch."""
+    found = Footprint()
+    for message in messages:
+        _add(message, found)
+    return found
+
+
+def _add(message: Message, found: Footprint) -> None:
+    body = message.body
+    match body:
+        case OrderPlaced():
+            found.order(body.order_id, (line.sku for line in body.lines))
+        case OrderConfirmed():
+            found.order(body.order_id, (part.sku for part in body.allocations))
+        case OrderRejected() | OrderCancelled():
+            found.order(body.order_id, ends=True)
+        case ShipmentDispatched():
+            found.order(body.order_id, (part.sku for part in body.items))
+        case ReturnReceived():
+            found.order(body.order_id)
+            found.free(line.sku for line in body.lines)
+        case AdjustStock():
+            found.adjust(body)
+        case PutChannel():
+            found.stores.add(message.moment.store_id)
+        case Due():
+            _add_due(body, found)
+        case _:
+            pass
+
+
+def _add_due(due: Due, found: Footprint) -> None:
+    if due.kind == EXPIRY:
+        found.order(due.key, ends=True)
+    elif due.kind == WAITING_RETRY:
+        sku, after = parse_retry_key(due.key)
+        found.free([sku], after)
+    elif due.kind == ANNOUNCE:
+        found.rounds.add(due.key)

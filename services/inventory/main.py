@@ -1,0 +1,20 @@
+"""Inventory's composition root: `python -m services.inventory.main api | worker | all | migrate`."""
+
+from services.inventory.api import router
+from services.inventory.consumers import routes
+from services.inventory.repository import load_shelves, save_shelves
+from services.inventory.settings import Settings
+from shared.runtime import Service, run
+
+SERVICE = Service(
+    name="inventory",
+    settings=Settings,
+    api=[router],
+    routes=routes,
+    load=load_shelves,
+    save=save_shelves,
+    package=__package__ or "services.inventory",
+)
+
+if __name__ == "__main__":
+    run(SERVICE)

@@ -1,0 +1,425 @@
+"""Loading and saving the shelves: one statement a table, for all messages of a batch at once.
+
+The protocol: whoever decides anything about a SKU holds the lock of its `stock_item` row, taken for all SKUs of the batch in
+sorted order. That one lock guards the SKU's levels, every reservation of it, and the very set of orders that wait for it or
+hold it, also those that another replica is about to add: so no waiting order is overlooked and no hold is found too late.
+An order's SKUs never change, so they can be read before the lock; everything else is read after it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from services.inventory.domain.reservation import Reservation, Status
+from services.inventory.domain.shelves import Round, Shelves, parse_announce_key
+from services.inventory.domain.stock import StockItem, StockLevel
+from services.inventory.footprint import Footprint, footprint_of
+from services.inventory.metrics import RESERVATIONS
+from services.inventory.rows import read_channels, read_warehouses
+from shared.contracts.values import Allocation
+from shared.database import Connection, Row, Stale
+from shared.jsonable import dumps
+from shared.messaging.message import Message
+
+# How many waiting orders of one SKU a transaction looks at; a deadline goes on behind them.
+WAITING_AT_ONCE = 200
+# How many SKUs a transaction announces again.
+ANNOUNCED_AT_ONCE = 500
+
+Skus = Mapping[str, Sequence[str]]
+"""The SKUs of orders."""
+
+
+# ── Load ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def load_shelves(messages: Sequence[Message], connection: Connection) -> Shelves:
+    """Lock the SKUs that the batch touches, then read all that is about them. Raises Stale when others were faster."""
+    touched = footprint_of(messages)
+    rounds = {key: await _read_round(key, connection) for key in sorted(touched.rounds)}
+    locked = await _lock_items(await _skus_to_lock(touched, rounds, connection), connection)
+    breakable = await _read_breakable(touched, connection)
+    waiting, queues = _cut_lines(await _read_waiting(touched.freed, connection), touched.freed, locked.keys())
+    orders = touched.orders | breakable.keys() | waiting
+    reservations = await _read_reservations(orders, connection)
+    _require_locked(breakable, reservations, locked.keys())
+    await _read_levels(locked, connection)
+    stores = touched.stores | {item.store_id for item in locked.values()}
+    return Shelves(
+        warehouses=await read_warehouses(connection),
+        channels=await read_channels(connection, stores, locked.keys()),
+        items=locked,
+        reservations=reservations,
+        queues=queues,
+        rounds=rounds,
+    )
+
+
+async def _skus_to_lock(touched: Footprint, rounds: Mapping[str, Round], connection: Connection) -> list[str]:
+    """The SKUs of all orders that may be decided: those named, those that may break, those that wait."""
+    known = await _read_skus_of_orders(touched.orders, connection)
+    for order in touched.ending & known.keys():
+        touched.free(known[order])
+    breakable = await _read_breakable(touched, connection)
+    for skus in breakable.values():
+        touched.free(skus)
+    lines = await _read_waiting(touched.freed, connection)
+    waiting = [skus for line in lines.values() for skus in line.values()]
+    announced = [this.skus for this in rounds.values()]
+    return sorted(touched.skus.union(*known.values(), *waiting, *announced))
+
+
+def _require_locked(breakable: Skus, reservations: Mapping[str, Reservation], locked: Iterable[str]) -> None:
+    """Between reading which SKUs to lock and locking them, another replica may have added an order with others."""
+    held = frozenset(locked)
+    if not all(held.issuperset(reservation.demand) for reservation in reservations.values()):
+        raise Stale("another replica has reserved for one of these orders")
+    if not all(held.issuperset(skus) for skus in breakable.values()):
+        raise Stale("another replica has reserved what is being counted")
+
+
+_SKUS_OF_ORDERS = "SELECT order_id, skus FROM reservation WHERE order_id = ANY($1)"
+
+
+async def _read_skus_of_orders(orders: set[str], connection: Connection) -> Skus:
+    if not orders:
+        return {}
+    return {row["order_id"]: row["skus"] for row in await connection.fetch(_SKUS_OF_ORDERS, list(orders))}
+
+
+# A row that is not there cannot be locked, so it is made first, in the same order.
+_MAKE_ITEMS = """
+INSERT INTO stock_item (sku)
+SELECT sku FROM unnest($1::text[]) AS wanted(sku)
+WHERE NOT EXISTS (SELECT FROM stock_item i WHERE i.sku = wanted.sku) ORDER BY sku
+ON CONFLICT DO NOTHING
+"""
+_LOCK_ITEMS = "SELECT sku, store_id, version FROM stock_item WHERE sku = ANY($1) ORDER BY sku FOR UPDATE"
+
+
+async def _lock_items(skus: Sequence[str], connection: Connection) -> dict[str, StockItem]:
+    if not skus:
+        return {}
+    await connection.execute(_MAKE_ITEMS, skus)
+    rows = await connection.fetch(_LOCK_ITEMS, skus)
+    return {row["sku"]: StockItem(row["sku"], row["store_id"], row["version"]) for row in rows}
+
+
+# Not in the locking statement: a statement that had to wait for a lock sees the rows of other tables as they were before.
+_LEVELS = "SELECT sku, warehouse, on_hand, reserved FROM stock_level WHERE sku = ANY($1)"
+
+
+async def _read_levels(items: Mapping[str, StockItem], connection: Connection) -> None:
+    if items:
+        for row in await connection.fetch(_LEVELS, list(items)):
+            level = StockLevel(row["on_hand"], row["reserved"], stored=True)
+            items[row["sku"]].levels[row["warehouse"]] = level
+
+
+_RESERVATIONS = """
+SELECT order_id, store_id, status, demand, country, refusable, confirmed, allocations, expires_at, restocked
+FROM reservation WHERE order_id = ANY($1)
+"""
+
+
+async def _read_reservations(orders: set[str], connection: Connection) -> dict[str, Reservation]:
+    if not orders:
+        return {}
+    return {row["order_id"]: _to_reservation(row) for row in await connection.fetch(_RESERVATIONS, list(orders))}
+
+
+def _to_reservation(row: Row) -> Reservation:
+    status = Status(row["status"])
+    return Reservation(
+        order_id=row["order_id"],
+        store_id=row["store_id"],
+        status=status,
+        demand=row["demand"],
+        country=row["country"],
+        refusable=row["refusable"],
+        confirmed=row["confirmed"],
+        allocations=tuple(Allocation(**part) for part in row["allocations"]),
+        expires_at=row["expires_at"],
+        restocked=row["restocked"],
+        stored_as=status,
+    )
+
+
+# The newest holds of each level that a batch may shorten below what is reserved, as many as could have to break for it:
+# those of the batch's own orders are loaded anyway, and may end before it comes to that.
+_BREAKABLE = """
+SELECT held.order_id, held.skus
+FROM (
+    SELECT l.sku, l.warehouse,
+        l.reserved - (least(coalesce(k.lowest_count, l.on_hand), l.on_hand) - k.decrease) AS units
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS k(sku, warehouse, lowest_count, decrease)
+    JOIN stock_level l USING (sku, warehouse)
+) short
+CROSS JOIN LATERAL (
+    SELECT r.order_id, r.skus, sum(a.quantity) OVER (ORDER BY r.order_id DESC) - a.quantity AS held_by_newer
+    FROM reservation r
+    CROSS JOIN jsonb_to_recordset(r.allocations) AS a(sku text, warehouse text, quantity bigint)
+    WHERE short.units > 0 AND r.status IN ('held', 'committed') AND r.skus @> ARRAY[short.sku]
+        AND a.sku = short.sku AND a.warehouse = short.warehouse AND r.order_id <> ALL($5)
+) held
+WHERE held.held_by_newer < short.units
+"""
+
+
+async def _read_breakable(touched: Footprint, connection: Connection) -> Skus:
+    if not touched.shortened:
+        return {}
+    rows = [
+        (sku, warehouse, level.lowest_count, level.decrease) for (sku, warehouse), level in touched.shortened.items()
+    ]
+    found = await connection.fetch(_BREAKABLE, *_columns(rows), list(touched.orders))
+    return {row["order_id"]: row["skus"] for row in found}
+
+
+# One more than a transaction looks at tells whether the line goes on.
+_WAITING = """
+SELECT freed.sku, line.order_id, line.skus
+FROM unnest($1::text[], $2::text[]) AS freed(sku, after)
+CROSS JOIN LATERAL (
+    SELECT order_id, skus FROM reservation r
+    WHERE r.status = 'waiting' AND r.skus @> ARRAY[freed.sku] AND r.order_id > freed.after
+    ORDER BY r.order_id LIMIT $3
+) line
+ORDER BY freed.sku, line.order_id
+"""
+
+
+async def _read_waiting(freed: Mapping[str, str], connection: Connection) -> dict[str, dict[str, Sequence[str]]]:
+    """Who waits for each SKU, oldest first: {SKU: {order: its SKUs}}."""
+    lines: dict[str, dict[str, Sequence[str]]] = {sku: {} for sku in freed}
+    if freed:
+        skus, after = _columns(list(freed.items()))
+        for row in await connection.fetch(_WAITING, skus, after, WAITING_AT_ONCE + 1):
+            lines[row["sku"]][row["order_id"]] = row["skus"]
+    return lines
+
+
+def _cut_lines(
+    lines: Mapping[str, Skus], freed: Mapping[str, str], locked: Iterable[str]
+) -> tuple[set[str], dict[str, str | None]]:
+    """The waiting orders that this batch serves, and for each SKU behind which order others wait (None: nobody).
+
+    A line is cut at its length limit, and before an order that joined it with a SKU that is not locked.
+    """
+    held = frozenset(locked)
+    served: set[str] = set()
+    queues: dict[str, str | None] = {}
+    for sku, line in lines.items():
+        queues[sku] = None
+        last = freed[sku]
+        for place, (order, skus) in enumerate(line.items()):
+            if place == WAITING_AT_ONCE or not held.issuperset(skus):
+                queues[sku] = last
+                break
+            served.add(order)
+            last = order
+    return served, queues
+
+
+_ROUND = "SELECT sku FROM stock_item WHERE store_id = $1 AND sku > $2 ORDER BY sku LIMIT $3"
+
+
+async def _read_round(key: str, connection: Connection) -> Round:
+    store_id, after = parse_announce_key(key)
+    rows = await connection.fetch(_ROUND, store_id, after, ANNOUNCED_AT_ONCE + 1)
+    skus = tuple(row["sku"] for row in rows)
+    return Round(skus[:ANNOUNCED_AT_ONCE], more=len(skus) > ANNOUNCED_AT_ONCE)
+
+
+# ── Save ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def save_shelves(shelves: Shelves, connection: Connection) -> None:
+    """Write what changed. Counters change by exactly what the ledger says."""
+    await _save_warehouses(shelves, connection)
+    await _save_items(shelves, connection)
+    await _save_levels(shelves, connection)
+    await _save_reservations(shelves.reservations.values(), connection)
+    await _add_movements(shelves, connection)
+    await _add_adjustments(shelves, connection)
+    await _save_channels(shelves, connection)
+
+
+_PUT_WAREHOUSES = """
+INSERT INTO warehouse (code, store_id, kind, country, name)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+ON CONFLICT (code) DO UPDATE SET name = excluded.name
+WHERE (warehouse.store_id, warehouse.kind, warehouse.country) = (excluded.store_id, excluded.kind, excluded.country)
+RETURNING 1
+"""
+
+
+async def _save_warehouses(shelves: Shelves, connection: Connection) -> None:
+    if not shelves.put_warehouses:
+        return
+    rows = [(w.code, w.store_id, w.kind, w.country, w.name) for _, w in sorted(shelves.put_warehouses.items())]
+    if len(await connection.fetch(_PUT_WAREHOUSES, *_columns(rows))) != len(rows):
+        raise Stale("another replica has just made a warehouse of that code")
+
+
+_SAVE_ITEMS = """
+UPDATE stock_item i SET store_id = s.store_id, version = s.version
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS s(sku, store_id, version) WHERE i.sku = s.sku
+"""
+
+
+async def _save_items(shelves: Shelves, connection: Connection) -> None:
+    skus = shelves.announced | {entry.sku for entry in shelves.ledger}
+    if skus:
+        rows = [(sku, shelves.items[sku].store_id, shelves.items[sku].version) for sku in sorted(skus)]
+        await connection.execute(_SAVE_ITEMS, *_columns(rows))
+
+
+_ADD_LEVELS = """
+INSERT INTO stock_level (sku, warehouse, on_hand, reserved)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
+"""
+# Added to what is there, so that the ledger stays the truth even if a lock were forgotten; the CHECK says no to the rest.
+_MOVE_LEVELS = """
+UPDATE stock_level l SET on_hand = l.on_hand + m.on_hand, reserved = l.reserved + m.reserved
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS m(sku, warehouse, on_hand, reserved)
+WHERE l.sku = m.sku AND l.warehouse = m.warehouse
+"""
+
+
+async def _save_levels(shelves: Shelves, connection: Connection) -> None:
+    moved: dict[tuple[str, str], tuple[int, int]] = {}
+    for entry in shelves.ledger:
+        on_hand, reserved = moved.get((entry.sku, entry.warehouse), (0, 0))
+        moved[entry.sku, entry.warehouse] = on_hand + entry.on_hand, reserved + entry.reserved
+    new: list[tuple[str, str, int, int]] = []
+    known: list[tuple[str, str, int, int]] = []
+    for (sku, warehouse), change in sorted(moved.items()):
+        stored = shelves.items[sku].levels[warehouse].stored
+        if not stored:
+            new.append((sku, warehouse, *change))
+        elif change != (0, 0):
+            known.append((sku, warehouse, *change))
+    if new:
+        await connection.execute(_ADD_LEVELS, *_columns(new))
+    if known:
+        await connection.execute(_MOVE_LEVELS, *_columns(known))
+
+
+_ADD_RESERVATIONS = """
+INSERT INTO reservation (
+    order_id, store_id, status, country, refusable, confirmed, allocations, expires_at, restocked, demand, skus
+)
+SELECT order_id, store_id, status, country, refusable, confirmed, allocations, expires_at, restocked, demand,
+    ARRAY(SELECT jsonb_object_keys(demand))
+FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[], $7::text[]::jsonb[], $8::timestamptz[],
+    $9::text[]::jsonb[], $10::text[]::jsonb[]
+) AS n(order_id, store_id, status, country, refusable, confirmed, allocations, expires_at, restocked, demand)
+"""
+_CHANGE_RESERVATIONS = """
+UPDATE reservation r SET status = n.status, confirmed = n.confirmed, allocations = n.allocations, expires_at = n.expires_at,
+    restocked = n.restocked, updated_at = now()
+FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[]::jsonb[], $5::timestamptz[], $6::text[]::jsonb[])
+    AS n(order_id, status, confirmed, allocations, expires_at, restocked)
+WHERE r.order_id = n.order_id
+"""
+
+
+async def _save_reservations(reservations: Iterable[Reservation], connection: Connection) -> None:
+    changed = sorted((r for r in reservations if r.changed), key=lambda r: r.order_id)
+    new = [
+        (
+            r.order_id,
+            r.store_id,
+            r.status,
+            r.country,
+            r.refusable,
+            r.confirmed,
+            _json(r.allocations),
+            r.expires_at,
+            _json(r.restocked),
+            _json(r.demand),
+        )
+        for r in changed
+        if r.stored_as is None
+    ]
+    known = [
+        (r.order_id, r.status, r.confirmed, _json(r.allocations), r.expires_at, _json(r.restocked))
+        for r in changed
+        if r.stored_as is not None
+    ]
+    if new:
+        await connection.execute(_ADD_RESERVATIONS, *_columns(new))
+    if known:
+        await connection.execute(_CHANGE_RESERVATIONS, *_columns(known))
+    for reservation in changed:
+        if reservation.status is not reservation.stored_as:
+            RESERVATIONS.labels(reservation.status).inc()
+
+
+_ADD_MOVEMENTS = """
+INSERT INTO movement (sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at)
+SELECT sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::timestamptz[]
+) WITH ORDINALITY AS m(sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at, nth)
+ORDER BY nth
+"""
+
+
+async def _add_movements(shelves: Shelves, connection: Connection) -> None:
+    if shelves.ledger:
+        rows = [
+            (m.sku, m.warehouse, m.kind, m.on_hand, m.reserved, m.cause, m.store_id, m.message_id, m.at)
+            for m in shelves.ledger
+        ]
+        await connection.execute(_ADD_MOVEMENTS, *_columns(rows))
+
+
+_ADD_ADJUSTMENTS = """
+INSERT INTO adjustment (id, kind, warehouse, reason, lines, store_id, actor, at)
+SELECT * FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::timestamptz[]
+)
+"""
+
+
+async def _add_adjustments(shelves: Shelves, connection: Connection) -> None:
+    if shelves.adjustments:
+        rows = [(a.id, a.kind, a.warehouse, a.reason, a.lines, a.store_id, a.actor, a.at) for a in shelves.adjustments]
+        await connection.execute(_ADD_ADJUSTMENTS, *_columns(rows))
+
+
+_PUT_CHANNELS = """
+INSERT INTO channel (store_id, name, buffer, country)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[])
+ON CONFLICT (store_id, name) DO UPDATE SET buffer = excluded.buffer, country = excluded.country
+"""
+_FORGET_BUFFERS = """
+DELETE FROM channel_buffer b USING unnest($1::text[], $2::text[]) AS c(store_id, channel)
+WHERE b.store_id = c.store_id AND b.channel = c.channel
+"""
+_PUT_BUFFERS = """
+INSERT INTO channel_buffer (store_id, channel, sku, buffer)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
+"""
+
+
+async def _save_channels(shelves: Shelves, connection: Connection) -> None:
+    if not shelves.put_channels:
+        return
+    channels = sorted(shelves.put_channels.items())
+    keys = [key for key, _ in channels]
+    rows = [(*key, channel.buffer, channel.country) for key, channel in channels]
+    await connection.execute(_PUT_CHANNELS, *_columns(rows))
+    await connection.execute(_FORGET_BUFFERS, *_columns(keys))
+    buffers = [(*key, sku, buffer) for key, channel in channels for sku, buffer in sorted(channel.buffers.items())]
+    if buffers:
+        await connection.execute(_PUT_BUFFERS, *_columns(buffers))
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _json(value: Any) -> str:
+    return dumps(value).decode()
