@@ -75,7 +75,7 @@ class HoldPlaced(Event):
 
 @event("orders.order.hold_cleared.v1", topic=ORDER, key="order_id")
 class HoldCleared(Event):
-    """What kept the order came in."""
+    """What kept the order came in, or the order has ended."""
 
     order_id: str
     code: str

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.orders.domain.facts import Cancellation, Facts, Papers, Payment, Shipment, Stock, Verdict
+from services.orders.domain.facts import Cancellation, Papers, Payment, Shipment, Stock, Verdict
 from services.orders.domain.objections import Objection, customs_objects, risk_objects, shortages, stock_objects
 from services.orders.domain.standing import Standing, Status
 from shared.contracts.values import Reason
@@ -38,7 +38,7 @@ def risk_review(order: Standing) -> tuple[Reason, ...]:
 
 def customs_papers(order: Standing) -> tuple[Reason, ...]:
     """Papers are missing. Each finding says what would clear it."""
-    if order.facts.papers is Papers.HELD and not _out_of_our_hands(order.facts):
+    if order.facts.papers is Papers.HELD:
         return order.facts.findings or (Reason(code="customs.held", message="papers are missing"),)
     return _late(order, customs_objects)
 
@@ -54,13 +54,11 @@ def payment_action(order: Standing) -> tuple[Reason, ...]:
     )
 
 
-def stock(order: Standing) -> tuple[Reason, ...]:
+def stock_short(order: Standing) -> tuple[Reason, ...]:
     """It is sold, and short."""
-    facts = order.facts
-    if _out_of_our_hands(facts):
-        return ()
-    if facts.stock is Stock.WAITING or (facts.stock in (Stock.REFUSED, Stock.LOST) and not order.refusable):
-        return shortages(facts)
+    stock = order.facts.stock
+    if stock is Stock.WAITING or (stock in (Stock.REFUSED, Stock.LOST) and not order.refusable):
+        return shortages(order.facts)
     return _late(order, stock_objects)
 
 
@@ -73,20 +71,15 @@ HOLDS: dict[str, Callable[[Standing], tuple[Reason, ...]]] = {
     "risk_review": risk_review,
     "customs_papers": customs_papers,
     "payment_action": payment_action,
-    "stock": stock,
+    "stock": stock_short,
     "needs_attention": needs_attention,
 }
 
 
 def _late(order: Standing, objects: Objection) -> tuple[Reason, ...]:
-    """An objection after the confirmation holds the order until logistics has answered."""
-    if order.status is Status.CONFIRMED and not _out_of_our_hands(order.facts):
-        return objects(order)
-    return ()
-
-
-def _out_of_our_hands(facts: Facts) -> bool:
-    return facts.shipment.handed_over or facts.cancellation is Cancellation.REFUSED
+    """An objection after the confirmation holds the order until logistics has answered whether it may still be cancelled."""
+    asked = order.status is Status.CONFIRMED and order.facts.cancellation is Cancellation.ASKED
+    return objects(order) if asked else ()
 
 
 _SILENCES = {

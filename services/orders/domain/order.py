@@ -165,10 +165,8 @@ class Order(Standing):
         return None
 
     def _update_holds(self, at: datetime) -> list[Effect]:
-        wanted = holds_of(self)
-        told: list[Effect] = []
-        if not self.status.ended:  # the end of an order ends its holds, and is told instead
-            told += [HoldCleared(order_id=self.id, code=code) for code in self.holds if code not in wanted]
+        wanted = holds_of(self)  # none when the order has ended: then they are cleared, too
+        told: list[Effect] = [HoldCleared(order_id=self.id, code=code) for code in self.holds if code not in wanted]
         for code, reasons in wanted.items():
             held = self.holds.get(code)
             if held is None or held.reasons != reasons:
