@@ -41,6 +41,10 @@ for outcome in ("fresh", "replayed", "mismatch"):
     IDEMPOTENCY.labels(outcome)
 
 
+# Without the frames' locals: they hold names and addresses.
+_tracebacks = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
+
 def configure_logging(service: str, *, level: str = "INFO") -> None:
     """JSON lines to standard output, of structlog and of the standard library alike."""
     shared: list[structlog.typing.Processor] = [
@@ -50,7 +54,7 @@ def configure_logging(service: str, *, level: str = "INFO") -> None:
         _named(service),
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()],
+        processors=[*shared, _tracebacks, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
@@ -61,7 +65,7 @@ def configure_logging(service: str, *, level: str = "INFO") -> None:
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks,
+                _tracebacks,
                 structlog.processors.JSONRenderer(),
             ],
         )
