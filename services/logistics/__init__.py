@@ -1,0 +1,1 @@
+"""Whether the papers let an order across the border, and where its parcels are."""

@@ -1,0 +1,1 @@
+"""Papers, carriers, shipments and the rules about them: pure."""

@@ -1,0 +1,1 @@
+"""Clients of the outside world: the carrier, and orders for names and addresses."""

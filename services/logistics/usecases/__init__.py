@@ -1,0 +1,1 @@
+"""What logistics does: one verb a file."""
