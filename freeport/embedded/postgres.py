@@ -10,9 +10,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 import psutil
@@ -51,7 +52,16 @@ class EmbeddedPostgres:
 
     name = "postgres"
 
-    def __init__(self, directory: Path, *, password: str, port: int | None = None, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        password: str,
+        port: int | None = None,
+        log: Path | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._settings = {**SETTINGS, **settings}
         self.directory = directory
         self.port = free_port() if port is None else port
         self.log = log or directory.parent / "postgres.log"
@@ -148,7 +158,7 @@ class EmbeddedPostgres:
             )
 
     def _server(self, binaries: Path, data: Path) -> Program:
-        settings = [f"--{name}={value}" for name, value in (SETTINGS | {"port": str(self.port)}).items()]
+        settings = [f"--{name}={value}" for name, value in (self._settings | {"port": str(self.port)}).items()]
         return Program(
             name="postgres",
             argv=(str(binaries / "postgres"), "-D", str(data), *settings),
