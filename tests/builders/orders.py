@@ -22,6 +22,7 @@ from shared.contracts.inventory import (
     StockConsumed,
     StockRefused,
     StockReserved,
+    StockRestocked,
 )
 from shared.contracts.logistics import (
     CancellationRefused,
@@ -29,6 +30,7 @@ from shared.contracts.logistics import (
     PapersCleared,
     PapersHeld,
     PapersProhibited,
+    ReturnParcelArrived,
     ShipmentBooked,
     ShipmentCancelled,
     ShipmentDelivered,
@@ -45,6 +47,8 @@ from shared.contracts.payments import (
     PaymentDeclined,
     PaymentOutcomeUnknown,
     PaymentVoided,
+    RefundFailed,
+    RefundRequested,
     RefundSucceeded,
 )
 from shared.contracts.risk import ReviewCause, RiskApproved, RiskRejected, RiskReviewDecided, RiskReviewOpened
@@ -355,3 +359,20 @@ def shipment_cancelled(order_id: str = ORDER) -> ShipmentCancelled:
 def cancellation_refused(order_id: str = ORDER) -> CancellationRefused:
     reason = Reason(code="shipment.handed_over", message="the parcel is with the carrier")
     return CancellationRefused(order_id=order_id, shipment_id="shp_1", reason=reason)
+
+
+def restocked(order_id: str = ORDER) -> StockRestocked:
+    return StockRestocked(order_id=order_id, return_id="ret_1", allocations=PLAN)
+
+
+def refund_requested(order_id: str = ORDER) -> RefundRequested:
+    return RefundRequested(order_id=order_id, refund_id="rfd_1", amount=TOTAL, reason="returned")
+
+
+def refund_failed(order_id: str = ORDER) -> RefundFailed:
+    reason = Reason(code="refund.refused", message="the card is closed")
+    return RefundFailed(order_id=order_id, refund_id="rfd_1", amount=TOTAL, reason=reason)
+
+
+def return_arrived(order_id: str = ORDER) -> ReturnParcelArrived:
+    return ReturnParcelArrived(order_id=order_id, return_id="ret_1", warehouse="wh_berlin", arrived_at=NOON)

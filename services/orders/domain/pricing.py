@@ -13,6 +13,11 @@ MOST = 2**53
 """Minor units beyond this are a mistake: no order costs ninety trillion of anything."""
 
 
+_MIXED = Refusal(
+    code="order.mixed_currencies", detail="the order's parts are in different currencies", kind=Kind.INVALID
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """So many units of a SKU, at the price of the day or, where it is sold already, at its own."""
@@ -39,9 +44,7 @@ def priced(wishes: Sequence[Wish], counter: Counter, offers: Mapping[str, Offer]
         return _together(refusals)
     prices = [price for price in found if isinstance(price, Money)]
     if len({price.currency for price in prices}) > 1:
-        return Refusal(
-            code="order.mixed_currencies", detail="the lines are priced in different currencies", kind=Kind.INVALID
-        )
+        return _MIXED
     return tuple(
         OrderLine(line=number, sku=wish.sku, quantity=wish.quantity, unit_price=price, total=price * wish.quantity)
         for number, (wish, price) in enumerate(zip(wishes, prices, strict=True), start=1)
@@ -51,22 +54,26 @@ def priced(wishes: Sequence[Wish], counter: Counter, offers: Mapping[str, Offer]
 def totalled(
     lines: Sequence[OrderLine], quote: QuoteClaims | None, shipping: Money | None = None
 ) -> OrderTotals | Refusal:
-    """The totals. What the quote does not promise costs nothing here; `shipping` is what a channel charged for it."""
+    """The totals. What the quote does not promise costs nothing here; `shipping` is what a channel charged for it.
+
+    Codes: `order.mixed_currencies`, `order.total_out_of_range`.
+    """
     currency = lines[0].unit_price.currency
     nothing = Money(0, currency)
+    if quote is None:
+        extras = (shipping or nothing, nothing, nothing, nothing)
+    else:
+        extras = (quote.shipping, quote.duties, quote.taxes, quote.fees)
+    if any(extra.currency != currency for extra in extras):
+        return _MIXED
     goods = total((line.total for line in lines), currency)
-    extras = (
-        (quote.shipping, quote.duties, quote.taxes, quote.fees)
-        if quote
-        else (shipping or nothing, nothing, nothing, nothing)
-    )
     sum_of_all = total((goods, *extras), currency)
     if sum_of_all.amount > MOST:
         return Refusal(
             code="order.total_out_of_range", detail="the order's total is beyond any order's", kind=Kind.INVALID
         )
-    shipping_, duties, taxes, fees = extras
-    return OrderTotals(goods=goods, shipping=shipping_, duties=duties, taxes=taxes, fees=fees, total=sum_of_all)
+    charged, duties, taxes, fees = extras
+    return OrderTotals(goods=goods, shipping=charged, duties=duties, taxes=taxes, fees=fees, total=sum_of_all)
 
 
 def refuse_other_total(expected: Money | None, actual: Money) -> Refusal | None:

@@ -74,7 +74,7 @@ def _told(events: dict[str, Happening], waits: dict[str, set[str]], followers: d
 
 def summary(event_type: str, data: dict[str, Any]) -> str:
     """What happened, in a sentence for a person."""
-    words = _SUMMARIES.get(event_type)
+    words = SUMMARIES.get(event_type)
     if words is None:
         return event_type
     return words.format_map(_Known({name: _words(value) for name, value in data.items()}))
@@ -96,7 +96,7 @@ def _words(value: Any) -> Any:
             return value
 
 
-_SUMMARIES = {
+SUMMARIES = {
     "orders.order.placed.v1": "Order {number} came in over {channel}",
     "orders.order.payment_requested.v1": "Stock, risk and papers agree: the payment is asked for",
     "orders.order.confirmed.v1": "The order is confirmed",
