@@ -280,6 +280,7 @@ class World:
     deadlines: dict[tuple[str, str], datetime] = field(default_factory=dict[tuple[str, str], datetime])
     refusals: list[Refusal] = field(default_factory=list[Refusal])
     made: set[str] = field(default_factory=set[str])
+    heard: int = 0
 
     def __post_init__(self) -> None:
         self._router: Router[Books] = Router()
@@ -288,7 +289,9 @@ class World:
     def hear(self, *bodies: Any) -> None:
         """Let messages be decided, in this order."""
         for body in bodies:
-            decision = self._router.decide(body, self.books, a_moment(self.now))
+            moment = a_moment(self.now, message_id=f"evt_{self.heard:026d}")
+            self.heard += 1
+            decision = self._router.decide(body, self.books, moment)
             if isinstance(decision, Refusal):
                 self.refusals.append(decision)
             else:
