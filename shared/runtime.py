@@ -197,6 +197,7 @@ class _Loops:
             access_log=False,
             server_header=False,
             backlog=2048,
+            timeout_keep_alive=75,  # longer than a load balancer keeps its own: it closes first, not we in mid-request
             timeout_graceful_shutdown=int(_DRAIN_S),
         )
         self._server = _Server(config)
