@@ -116,5 +116,5 @@ async def validate_rule_set(
     if isinstance(found, list):
         problems = [RuleProblemOut.model_validate(problem) for problem in found]
         return ValidationOut(valid=False, id=None, rules=0, operands=[], problems=problems)
-    operands = sorted(operand.name for operand in found.operands)
+    operands = [operand.name for operand in found.operands]
     return ValidationOut(valid=True, id=found.id, rules=len(found.rules), operands=operands)

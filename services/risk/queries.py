@@ -20,7 +20,7 @@ from services.risk.schemas import (
 )
 from shared.contracts.values import Reason
 from shared.database import Database, Row
-from shared.errors import not_found
+from shared.errors import Kind, Refusal, Refused, not_found
 from shared.http import Page, decode_cursor, page
 
 _QUEUE = """
@@ -172,4 +172,10 @@ def _reasons(reasons: Sequence[Reason]) -> list[ReasonOut]:
 
 
 def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is not None:
+            return instant
+    except ValueError:
+        pass  # the refusal below tells
+    raise Refused(Refusal(code="cursor.malformed", detail="this is not a cursor of this list", kind=Kind.MALFORMED))

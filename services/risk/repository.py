@@ -23,6 +23,7 @@ from shared.contracts.registry import Event
 from shared.contracts.support import ReturnReceived, ReturnRequested
 from shared.database import Connection, Stale
 from shared.effects import Due
+from shared.jsonable import dumps
 from shared.messaging.message import Message
 
 # Counted when a batch is saved; a batch that must be run again counts twice. For a rate that is near enough.
@@ -83,10 +84,15 @@ INSERT INTO order_file AS f (
     order_id, store_id, version, stage, market, channel, placed_second, own_counts, signals, seen_card, counted, waiting,
     assessment_id, rule_set, decision, verdict, score, findings, operands, as_of, assessed_at
 )
-SELECT * FROM unnest(
-    $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::jsonb[], $9::jsonb[], $10::text[],
-    $11::jsonb[], $12::jsonb[], $13::text[], $14::text[], $15::text[], $16::text[], $17::int[], $18::jsonb[], $19::jsonb[],
+SELECT order_id, store_id, version, stage, market, channel, placed_second, own_counts::jsonb, signals, seen_card, counted::jsonb,
+    waiting::jsonb, assessment_id, rule_set, decision, verdict, score, findings::jsonb, operands, as_of, assessed_at
+FROM unnest(
+    $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::jsonb[], $10::text[],
+    $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::int[], $18::text[], $19::jsonb[],
     $20::timestamptz[], $21::timestamptz[]
+) AS given(
+    order_id, store_id, version, stage, market, channel, placed_second, own_counts, signals, seen_card, counted, waiting,
+    assessment_id, rule_set, decision, verdict, score, findings, operands, as_of, assessed_at
 )
 ON CONFLICT (order_id) DO UPDATE SET
     version = excluded.version, stage = excluded.stage, market = excluded.market, channel = excluded.channel,
@@ -108,7 +114,7 @@ async def _save_files(files: Sequence[OrderFile], connection: Connection) -> Non
 def _file_row(file: OrderFile) -> tuple[Any, ...]:
     waiting = [[observation.second, observation.counts] for observation in file.waiting]
     head = (file.order_id, file.store_id, file.version + 1, file.stage.value, file.market, file.channel, file.second)
-    body = (list(file.own), file.signals, file.seen_card, sorted(file.counted), waiting)
+    body = (_json(file.own), file.signals, file.seen_card, _json(sorted(file.counted)), _json(waiting))
     return (*head, *body, *_assessment_columns(file.assessment))
 
 
@@ -122,7 +128,7 @@ def _assessment_columns(assessment: Assessment | None) -> tuple[Any, ...]:
         assessment.decision.value,
         verdict.decision.value,
         verdict.score,
-        [asdict(finding) for finding in verdict.findings],
+        _json([asdict(finding) for finding in verdict.findings]),
         dict(assessment.values),
         assessment.as_of,
         assessment.assessed_at,
@@ -162,9 +168,14 @@ INSERT INTO review AS r (
     review_id, order_id, store_id, version, cause, status, rule_set, score, reasons, opened_at, due_at, overdue,
     decided_by, decided_at, note
 )
-SELECT * FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[], $9::jsonb[],
+SELECT review_id, order_id, store_id, version, cause, status, rule_set, score, reasons::jsonb, opened_at, due_at, overdue,
+    decided_by, decided_at, note
+FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[], $9::text[],
     $10::timestamptz[], $11::timestamptz[], $12::bool[], $13::text[], $14::timestamptz[], $15::text[]
+) AS given(
+    review_id, order_id, store_id, version, cause, status, rule_set, score, reasons, opened_at, due_at, overdue,
+    decided_by, decided_at, note
 )
 ON CONFLICT (review_id) DO UPDATE SET
     version = excluded.version, status = excluded.status, overdue = excluded.overdue, decided_by = excluded.decided_by,
@@ -189,7 +200,7 @@ def _review_row(review: Review) -> tuple[Any, ...]:
         review.status.value,
         review.rule_set,
         review.score,
-        [asdict(reason) for reason in review.reasons],
+        _json([asdict(reason) for reason in review.reasons]),
         review.opened_at,
         review.due_at,
         review.overdue,
@@ -396,6 +407,11 @@ async def _save_rule_sets(casework: Casework, connection: Connection) -> None:
 async def _upsert(what: str, sql: str, rows: Sequence[tuple[Any, ...]], connection: Connection) -> None:
     if rows and len(await connection.fetch(sql, *_columns(rows))) != len(rows):
         raise Stale(f"another replica has just written one of these rows: {what}")
+
+
+def _json(value: Any) -> str:
+    """A list travels as text: inside a jsonb[] the driver would take it for another dimension of the array."""
+    return dumps(value).decode()
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:

@@ -30,7 +30,9 @@ from shared.errors import Refusal
 from shared.messaging.routing import Router
 from shared.money import Money
 
-NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+NOON = datetime(
+    2025, 6, 2, 12, tzinfo=UTC
+)  # past by any machine's clock: what is told earlier than it happened is bounded
 STORE = "str_demo"
 PRICE = Money(4900, "EUR")
 
@@ -157,7 +159,7 @@ def a_document(*rules: dict[str, Any], review: int = 50, reject: int = 100) -> d
         "name": "test",
         "reference": {
             "currency": "EUR",
-            "rates": [{"valid_from": "2026-01-01", "units": {"USD": "1.25", "JPY": "160"}}],
+            "rates": [{"valid_from": "2025-01-01", "units": {"USD": "1.25", "JPY": "160"}}],
         },
         "thresholds": {"review": review, "reject": reject},
         "rules": list(rules),

@@ -1,8 +1,9 @@
 """What a batch of messages touches: order files, histories, reviews, and the rule set of each store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.risk.domain.operands import DISTINCT, Fact, Operand, Present, Value, Velocity, facts_of
+from services.risk.domain.operands import DISTINCT, Fact, Present, Value, Velocity, facts_of
 from services.risk.domain.order_file import Observation, OrderFile
 from services.risk.domain.review import Review
 from services.risk.domain.rule_set import Decision, RuleSet
@@ -48,47 +49,50 @@ class Casework:
             file.wait_with(Observation(second, happened))
             return
         for kind, value in file.keys:
-            self.histories[history_key(file.store_id, kind, value)].record(second, happened)
+            self._history(file, kind, value).record(second, happened)
 
     def admit(self, file: OrderFile) -> None:
-        """The order itself counts under all its keys, and each key has now been seen with the others."""
+        """The order itself counts under all its keys, and each key has now been seen with the order's cards and e-mail."""
         self.observe(file, file.second, file.own)
+        companions = _companions(file)
         for kind, value in file.keys:
-            self._see(file, kind, value)
+            self._see(self._history(file, kind, value), kind, companions, file.second)
 
     def admit_card(self, file: OrderFile) -> None:
         """The order was really charged to another card than the announced one: it counts under that one, too."""
-        history = self.histories[history_key(file.store_id, "card", file.seen_card)]
-        history.record(file.second, file.own)
+        companions = _companions(file)
+        charged = self._history(file, "card", file.seen_card)
+        charged.record(file.second, file.own)
+        self._see(charged, "card", companions, file.second)
         for kind, value in file.keys:
             if kind != "card":
-                self._see(file, kind, value)
-        if email := file.signals.get("email"):
-            history.sight("email", email, file.second)
+                self._see(self._history(file, kind, value), kind, companions, file.second)
 
-    def _see(self, file: OrderFile, kind: str, value: str) -> None:
-        history = self.histories[history_key(file.store_id, kind, value)]
-        for other, seen in file.keys:
-            if other in DISTINCT.values() and other != kind:
-                history.sight(other, seen, file.second)
+    def _see(self, history: History, kind: str, companions: Sequence[tuple[str, str]], second: int) -> None:
+        for other, seen in companions:
+            if other != kind:
+                history.sight(other, seen, second)
+
+    def _history(self, file: OrderFile, kind: str, value: str) -> History:
+        return self.histories[history_key(file.store_id, kind, value)]
 
     def values(self, placed: OrderPlaced, file: OrderFile, rule_set: RuleSet) -> dict[str, Value]:
-        """Everything that the rule set looks at, as it is for this order now; in the order of the names."""
+        """Everything that the rule set looks at, as it is for this order now; by name."""
         facts = facts_of(placed, rule_set.reference)
-        seen = {operand.name: self._value(operand, facts, file) for operand in rule_set.operands}
-        return dict(sorted(seen.items()))
-
-    def _value(self, operand: Operand, facts: dict[str, Value], file: OrderFile) -> Value:
-        match operand:
-            case Fact(fact):
-                return facts[fact]
-            case Present(what):
-                return facts[what] is not None if what in facts else what in file.signals
-            case Velocity(key, window, measure):
-                value = file.signals.get(key)
-                if value is None:
-                    return None
-                return self.histories[history_key(file.store_id, key, value)].measure(measure, window, file.second)
+        histories = {
+            kind: self.histories[history_key(file.store_id, kind, value)] for kind, value in file.signals.items()
+        }
+        values: dict[str, Value] = {}
+        for operand in rule_set.operands:
+            match operand:
+                case Velocity(key, window, measure):
+                    history = histories.get(key)
+                    values[operand.name] = None if history is None else history.measure(measure, window, file.second)
+                case Fact(fact):
+                    values[operand.name] = facts[fact]
+                case Present(what):
+                    values[operand.name] = facts[what] is not None if what in facts else what in file.signals
+        return values
 
     def open_review(self, review: Review) -> None:
         """A person is asked."""
@@ -103,6 +107,11 @@ class Casework:
     def review_of(self, order_id: str, cause: ReviewCause) -> Review | None:
         """The order's review for a cause."""
         return next((review for review in self.reviews_of(order_id) if review.cause is cause), None)
+
+
+def _companions(file: OrderFile) -> list[tuple[str, str]]:
+    """What of the order's keys is remembered under the others."""
+    return [(kind, value) for kind, value in file.keys if kind in DISTINCT.values()]
 
 
 def history_key(store_id: str, kind: str, value: str) -> str:

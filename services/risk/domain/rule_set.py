@@ -96,7 +96,7 @@ class RuleSet:
     review_at: int
     reject_at: int
     rules: tuple[Rule, ...]
-    operands: frozenset[Operand]
+    operands: tuple[Operand, ...]  # all that the rules look at, by name
 
     def judge(self, values: Values) -> Verdict:
         """The verdict over these operand values; every operand of the rule set must be among them."""
@@ -203,7 +203,15 @@ class _Reading:
         rules, operands = self._rules(body["rules"])
         if self.problems or reference is None:
             return None
-        return RuleSet(rule_set_id(body), body, reference, review_at, reject_at, tuple(rules), frozenset(operands))
+        return RuleSet(
+            rule_set_id(body),
+            body,
+            reference,
+            review_at,
+            reject_at,
+            tuple(rules),
+            tuple(sorted(operands, key=lambda operand: operand.name)),
+        )
 
     def _thresholds(self, value: object) -> tuple[int, int]:
         body = self._object(value, "/thresholds", {"review", "reject"})

@@ -12,6 +12,7 @@ from bisect import insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TypeAlias
 
@@ -156,7 +157,8 @@ class History:
         """Something happened in that second. What is too old to matter is forgotten at once."""
         if not self._remember(second):
             return
-        self.entries[second] = _add(self.entries.get(second, NOTHING), happened)
+        before = self.entries.get(second)
+        self.entries[second] = happened if before is None else _add(before, happened)
 
     def sight(self, kind: str, value: str, second: int) -> None:
         """Another card or e-mail was seen under this key."""
@@ -256,11 +258,12 @@ def _subtract(a: Counts, b: Counts) -> Counts:
 
 
 def _sum(several: Iterable[Counts]) -> Counts:
-    total = NOTHING
+    total: Counts | None = None
     for counted in several:
-        total = _add(total, counted)
-    return total
+        total = counted if total is None else _add(total, counted)
+    return NOTHING if total is None else total
 
 
+@lru_cache(maxsize=4096)  # an order's card is noted under each of its keys
 def _short_hash(value: str) -> int:
     return int.from_bytes(blake2b(value.encode(), digest_size=8).digest(), signed=True)
