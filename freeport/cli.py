@@ -164,6 +164,10 @@ def run(arguments: Sequence[str]) -> int:
         err.print(f"  why: {error.why}", highlight=False, markup=False, soft_wrap=True)
         err.print(f"  fix: {error.fix}", highlight=False, markup=False, soft_wrap=True)
         return 1
+    except typer.TyperException as error:  # a wrong option or argument: its own words, no traceback
+        err.print(str(error), style="bold red", highlight=False, markup=False, soft_wrap=True)
+        err.print("  fix: add --help to see what there is", highlight=False, markup=False, soft_wrap=True)
+        return 2
     except (typer.Abort, KeyboardInterrupt):
         err.print("Stopped.")
         return 130
