@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -63,6 +63,14 @@ def test_a_real_change_counts_the_version_up_and_is_told_once(changed: dict[str,
     effects = publish_products(a_batch({"MUG": a_content(**changed)}), catalog, a_moment())
     assert results_of(effects)[0]["outcome"] == "updated"
     assert [event.version for event in events_of(effects)] == [2]
+
+
+def test_a_new_tax_rate_is_a_change_of_what_buyers_see() -> None:
+    catalog, content = a_catalog(), a_content(prices=(a_price("SG", 1000, "SGD", tax_included=False),))
+    publish_products(a_batch({"MUG": content}), catalog, a_moment(datetime(2023, 12, 31, tzinfo=UTC)))
+    effects = publish_products(a_batch({"MUG": content}), catalog, a_moment(datetime(2024, 1, 1, tzinfo=UTC)))
+    (event,) = events_of(effects)
+    assert (event.version, event.prices[0].price.amount, event.prices[0].tax_rate_bps) == (2, 1090, 900)
 
 
 def test_one_refused_item_keeps_no_other_back() -> None:
