@@ -1,0 +1,116 @@
+"""Importing what channels have sold, over a real database."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.contracts.orders import OrderPlaced
+from shared.contracts.values import PaymentMode
+from tests.builders import orders as build
+from tests.fixtures.bench import OTHER_STORE, STORE, Bench
+
+pytestmark = pytest.mark.integration
+
+
+async def send(bench: Bench, *orders: dict[str, Any], store: str = STORE) -> httpx.Response:
+    async with bench.client_of(store) as client:
+        return await client.post("/v1/orders:import", json={"orders": list(orders)})
+
+
+async def results(bench: Bench, *orders: dict[str, Any]) -> list[dict[str, Any]]:
+    answer = await send(bench, *orders)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+async def test_a_sold_order_comes_in_at_the_channels_price(bench: Bench) -> None:
+    (result,) = await results(bench, build.import_json())
+    async with bench.client as client:
+        view = (await client.get(f"/v1/orders/{result['id']}")).json()
+        (found,) = (await client.get("/v1/orders", params={"external_id": "302-1234567-1234567"})).json()["data"]
+    assert (view["channel"], view["external_id"], view["totals"]["total"]["amount"]) == (
+        "bazaar",
+        "302-1234567-1234567",
+        "1998",
+    )
+    assert (view["recipient"], view["placed_at"]) == (None, "2026-11-24T09:00:00Z")
+    assert found["id"] == result["id"]
+    (placed,) = await bench.published(OrderPlaced)
+    assert (placed.refusable, placed.payment_mode) == (False, PaymentMode.COLLECTED_BY_CHANNEL)
+
+
+async def test_a_second_run_changes_nothing(bench: Bench) -> None:
+    orders = [build.import_json(str(n)) for n in range(20)]
+    first = await results(bench, *orders)
+    second = await results(bench, *orders)
+    assert {result["result"] for result in first} == {"created"}
+    assert {result["result"] for result in second} == {"existing"}
+    assert [result["id"] for result in first] == [result["id"] for result in second]
+    assert len(await bench.published(OrderPlaced)) == 20
+
+
+async def test_a_run_that_overlaps_with_itself_makes_each_order_once(bench: Bench) -> None:
+    other = await bench.replica()
+    orders = [build.import_json(str(n)) for n in range(30)]
+    await asyncio.gather(
+        send(bench, *orders), send(other, *reversed(orders)), send(bench, *orders[10:]), send(other, *orders[:20])
+    )
+    assert await bench.database.fetchval("SELECT count(*) FROM orders") == 30
+    assert len(await bench.published(OrderPlaced)) == 30
+
+
+async def test_each_order_is_accepted_or_refused_on_its_own(bench: Bench) -> None:
+    unknown = build.import_json(
+        "2", lines=[{"sku": "X", "quantity": 1, "unit_price": {"amount": "1", "currency": "EUR"}}]
+    )
+    await results(bench, build.import_json("3"))
+    found = await results(bench, build.import_json("1"), unknown, build.import_json("3", presale=True))
+    assert [(result["result"], result.get("code")) for result in found] == [
+        ("created", None),
+        ("refused", "product.unknown"),
+        ("refused", "order.import_conflict"),
+    ]
+
+
+async def test_an_order_in_presale_may_be_refused_and_a_sold_one_is_held(bench: Bench) -> None:
+    presale, sold = await results(bench, build.import_json("1", presale=True), build.import_json("2"))
+    await bench.deliver(build.refused(presale["id"]), build.refused(sold["id"], waiting=True))
+    async with bench.client as client:
+        rejected = (await client.get(f"/v1/orders/{presale['id']}")).json()
+        held = (await client.get(f"/v1/orders/{sold['id']}")).json()
+    assert (rejected["status"], rejected["reasons"][0]["code"]) == ("rejected", "stock.insufficient")
+    assert (held["status"], [hold["code"] for hold in held["holds"]]) == ("placed", ["stock"])
+
+
+async def test_a_card_number_is_refused_here_as_well(bench: Bench) -> None:
+    answer = await send(bench, build.import_json("4242 4242 4242 4242"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "payment.card_number")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"destination": None},
+        {"channel": "storefront"},
+        {"payment": "collect"},
+        {"payment": "collect", "payment_method": "channel"},
+        {"placed_at": "2026-11-24T09:00:00"},
+        {"lines": [{"sku": "MUG", "quantity": 1, "unit_price": {"amount": "-1", "currency": "EUR"}}]},
+    ],
+)
+async def test_an_order_that_contradicts_itself_is_refused(bench: Bench, changes: dict[str, Any]) -> None:
+    answer = await send(bench, build.import_json(**changes))
+    assert (answer.status_code, answer.json()["code"]) == (422, "request.invalid")
+
+
+async def test_another_stores_catalog_is_unknown(bench: Bench) -> None:
+    answer = await send(bench, build.import_json(), store=OTHER_STORE)
+    assert answer.json()["data"][0]["code"] == "product.unknown"
+
+
+async def test_five_hundred_at_once_are_taken_and_one_more_is_not(bench: Bench) -> None:
+    orders = [build.import_json(str(n)) for n in range(501)]
+    assert (await send(bench, *orders)).status_code == 422
+    assert {result["result"] for result in await results(bench, *orders[:500])} == {"created"}
