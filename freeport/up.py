@@ -44,7 +44,8 @@ from freeport.supervisor import Keeper, Part, ProgramPart
 from freeport.topics import EMBEDDED_PARTITIONS, create_topics
 from shared.contracts.topics import TOPICS
 
-READY_WITHIN = 60.0  # seconds for a service to answer after its process started
+READY_WITHIN = 120.0  # seconds for a service to answer after its process started
+ABANDONED = 130  # exit code after a second Ctrl-C
 LOG_LIMIT = 64 * 1024**2  # bytes; a larger log is set aside when the platform starts
 
 Listener = Callable[[State], None]
@@ -205,7 +206,18 @@ class Supervision:
     def _obey_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._asked_to_stop)
+
+    def _asked_to_stop(self) -> None:
+        """The first time stop in order; the second time at once (the next start recovers)."""
+        if not self._stop.is_set():
+            self._stop.set()
+            return
+        for name, keeper in self._keepers.items():
+            if keeper.part.pid is not None and keeper.part.exit_code() is None:
+                # PostgreSQL's own way of stopping at once, which takes its children along.
+                os.killpg(keeper.part.pid, signal.SIGQUIT if name == "postgres" else signal.SIGKILL)
+        os._exit(ABANDONED)
 
     @asynccontextmanager
     async def _stage(self, name: str) -> AsyncGenerator[None]:

@@ -100,7 +100,7 @@ class EmbeddedKafka:
         """The exit code once the broker has ended; None while it runs."""
         return None if self._process is None else self._process.poll()
 
-    def start(self, *, deadline: float = 60.0) -> None:
+    def start(self, *, deadline: float = 120.0) -> None:
         """Make the storage if there is none, start the broker and wait until it serves.
 
         Raises `StartupError` when the jars or a Java are missing, the data is of another version, or the broker ends or

@@ -84,7 +84,7 @@ class EmbeddedPostgres:
         """The exit code once the server has ended; None while it runs."""
         return None if self._process is None else self._process.poll()
 
-    def start(self, *, deadline: float = 60.0) -> None:
+    def start(self, *, deadline: float = 120.0) -> None:
         """Make the cluster if there is none, start the server and wait until it accepts connections.
 
         Raises `StartupError` when the data belongs to another major version, or the server ends or is not ready

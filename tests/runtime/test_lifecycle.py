@@ -10,12 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
-import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -26,6 +24,7 @@ from freeport.platform import Platform, delete_platform, free_port_base, start_p
 from freeport.state import Condition
 from shared.contracts.topics import TOPICS
 from tests.fixtures.embedded import open_directory
+from tests.runtime.waiting import processes_of, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -151,7 +150,7 @@ def test_ctrl_c_stops_a_start_in_the_foreground_and_leaves_nothing_running() -> 
         process.communicate(timeout=60)
         with pytest.raises(StartupError, match="not running"):
             Platform.load(home.directory)
-        assert not processes_in(home)
+        assert not processes_of(home)
     finally:
         process.kill()
         delete_platform(home)
@@ -200,19 +199,3 @@ def wait_for_process(platform: Platform, name: str, *, other_than: int) -> None:
         return process is not None and process.pid != other_than
 
     wait_until(is_back, f"{name} to come back")
-
-
-def wait_until(fact: Any, what: str, within: float = 60.0) -> None:
-    deadline = time.monotonic() + within
-    while not fact():
-        assert time.monotonic() < deadline, f"waited {within:.0f} s for {what}"
-        time.sleep(0.05)
-
-
-def processes_in(home: Home) -> list[int]:
-    """Processes that have a file of the platform's directory on their command line or work in it."""
-    return [
-        process.pid
-        for process in psutil.process_iter(["cwd", "cmdline"])
-        if str(home.directory) in f"{process.info['cwd']} {process.info['cmdline']}"
-    ]

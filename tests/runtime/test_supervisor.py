@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from freeport.processes import free_port, halt, launch
 from freeport.state import Condition
 from freeport.supervisor import Backoff, Keeper, ProgramPart, describe_exit
 from tests.runtime.conftest import MakeProgram, Reports
+from tests.runtime.waiting import wait_until
 
 FOREVER = "import time\nwhile True: time.sleep(60)"
 DIES_AT_ONCE = "import sys; print('no database'); sys.exit(3)"
@@ -63,7 +63,7 @@ async def test_a_program_that_is_backing_off_can_be_stopped(make_program: MakePr
 
 def test_a_program_that_ignores_the_request_to_stop_is_killed(make_program: MakeProgram, tmp_path: Path) -> None:
     process = launch(make_program(DEAF))
-    wait_for_text(tmp_path / "fake.log", "deaf")
+    wait_until(lambda: "deaf" in (tmp_path / "fake.log").read_text(), "it to be deaf")
     assert not halt(process, patience=0.2)
     assert process.returncode == -signal.SIGKILL
 
@@ -110,10 +110,3 @@ async def test_a_service_that_never_answers_is_given_up(make_program: MakeProgra
 @pytest.mark.parametrize(("code", "words"), [(3, "exit code 3"), (-9, "signal SIGKILL"), (0, "exit code 0")])
 def test_how_a_program_ended_is_told_in_words(code: int, words: str) -> None:
     assert describe_exit(code) == words
-
-
-def wait_for_text(file: Path, text: str, within: float = 20.0) -> None:
-    deadline = time.monotonic() + within
-    while not (file.exists() and text in file.read_text()):
-        assert time.monotonic() < deadline, f"{file} never said {text!r}"
-        time.sleep(0.01)
