@@ -67,6 +67,7 @@ class Desk:
     returns: dict[str, ReturnParcel] = field(default_factory=dict[str, ReturnParcel])
     places: dict[str, Place] = field(default_factory=dict[str, Place])
     strays: dict[str, Stray] = field(default_factory=dict[str, Stray])
+    rulebook_stored: bool = True
     more: dict[str, str] = field(default_factory=dict[str, str])
     """By SKU the last held order that was loaded, where there are more behind it."""
 
