@@ -59,6 +59,26 @@ def test_data_of_a_newer_kafka_is_refused(directory: Path) -> None:
 
 
 @pytest.mark.integration
+async def test_postgresql_18_runs_with_full_durability_on_the_loopback_interface_alone(directory: Path) -> None:
+    server = EmbeddedPostgres(directory / "postgres", password="secret")
+    server.start()
+    try:
+        connection = await asyncpg.connect(server.admin_url)
+        names = ("fsync", "synchronous_commit", "full_page_writes", "listen_addresses", "server_version")
+        found = {name: await connection.fetchval(f"SHOW {name}") for name in names}
+        await connection.close()
+    finally:
+        server.stop()
+    assert found.pop("server_version").startswith("18.")
+    assert found == {
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "full_page_writes": "on",
+        "listen_addresses": "127.0.0.1",
+    }
+
+
+@pytest.mark.integration
 async def test_a_server_left_over_from_a_crash_gives_way_and_its_data_stays(directory: Path) -> None:
     first = EmbeddedPostgres(directory / "postgres", password="secret")
     first.start()

@@ -10,19 +10,6 @@ from tests.fixtures.embedded import RunningKafka, RunningPostgres
 pytestmark = pytest.mark.integration
 
 
-async def test_postgresql_18_runs_with_full_durability(postgres: RunningPostgres) -> None:
-    connection = await asyncpg.connect(postgres.admin_url)
-    try:
-        settings = [
-            await connection.fetchval(f"SHOW {name}")
-            for name in ("fsync", "synchronous_commit", "full_page_writes", "listen_addresses", "server_version")
-        ]
-    finally:
-        await connection.close()
-    assert settings[:4] == ["on", "on", "on", "127.0.0.1"]
-    assert settings[4].startswith("18.")
-
-
 async def test_a_wrong_password_is_refused(postgres: RunningPostgres) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(postgres.server.url("postgres", "guess", "postgres"))
