@@ -15,6 +15,7 @@ from shared.contracts.logistics import Mode, TrackingStatus
 from shared.contracts.values import Allocation, Destination, Incoterm, Reason, ServiceLevel
 from shared.http import Body, Caller, Country, Sku, Text, View, examples
 from shared.money import Money
+from shared.postal import postal_area
 
 MAX_FILE = 512 * 1024
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
@@ -116,23 +117,24 @@ class QuoteLineIn(Body):
 
 
 class DestinationIn(Body):
-    """Where the goods go, as far as freight and tax need it."""
+    """Where the goods go. Of the postcode only its leading part is kept, the part that orders keeps, too."""
 
     country: Country
-    region: Annotated[str, Field(max_length=10, pattern=r"^[A-Z0-9]*$")] = ""
-    postal_area: Annotated[str, Field(max_length=10, pattern=r"^[A-Z0-9 ]*$")] = ""
+    region: Annotated[str, Field(max_length=10, pattern=r"^[A-Za-z0-9\-]*$")] = ""
+    postcode: Annotated[str, Field(max_length=20, pattern=r"^[^\x00]*$")] = ""
 
     def to_destination(self) -> Destination:
-        return Destination(country=self.country, region=self.region, postal_area=self.postal_area)
+        region = self.region.upper().removeprefix(f"{self.country}-")
+        return Destination(country=self.country, region=region, postal_area=postal_area(self.country, self.postcode))
 
 
 class QuoteIn(Body):
-    """What is to be quoted. `region` and `postal_area` bind the quote as the order's address will: give what it will have."""
+    """What is to be quoted. The quote is bound to the destination: give the region and postcode that the order will have."""
 
     model_config = examples(
         {
             "market": "DE",
-            "destination": {"country": "DE", "postal_area": "506"},
+            "destination": {"country": "DE", "postcode": "50667"},
             "lines": [{"sku": "MUG-1", "quantity": 2}],
             "service": "standard",
             "incoterm": "DAP",

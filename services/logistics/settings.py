@@ -21,7 +21,10 @@ class Settings(ServiceSettings):
     """The secrets of the carrier's webhooks; two, separated by a space, while they are exchanged."""
     quote_private_key: SecretStr = SecretStr("")
     """The Ed25519 key that signs quotes, 32 bytes in base64url; without it there are no quotes."""
+    quote_key_id: str = "quotes"
     quote_minutes: int = 30
+    pdf_font: str | None = None
+    """A TrueType file for papers; without it the PDF core fonts show Latin letters only."""
     ship_from: str = "CN"
     """The country that quotes reckon from: of the warehouse nothing is known before the order."""
 
