@@ -1,6 +1,6 @@
 """Inventory on a bench, with two warehouses and a way to stock them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest_asyncio
@@ -8,7 +8,7 @@ import pytest_asyncio
 from services.inventory.main import SERVICE
 from tests.fixtures.bench import Bench, BenchFactory
 
-Stock = Callable[..., Awaitable[dict[str, Any]]]
+Stock = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
 
 
 @pytest_asyncio.fixture
