@@ -446,11 +446,14 @@ def kit_of(request: Request) -> Kit:
     return request.app.state.kit
 
 
-def _commands(request: Request) -> CommandRunner:
+# Dependencies are coroutines even where they wait for nothing: FastAPI sends plain functions through a pool of threads.
+
+
+async def _commands(request: Request) -> CommandRunner:
     return kit_of(request).commands
 
 
-def _database(request: Request) -> Database:
+async def _database(request: Request) -> Database:
     return kit_of(request).database
 
 
@@ -548,7 +551,7 @@ def decode_cursor(cursor: str | None, parts: int) -> list[str] | None:
     raise Refused(Refusal(code="cursor.malformed", detail="this is not a cursor of this list", kind=Kind.MALFORMED))
 
 
-def only_known_parameters(request: Request) -> None:
+async def only_known_parameters(request: Request) -> None:
     """A dependency for lists: a misspelt filter must not silently list everything."""
     route = request.scope["route"]
     known = {param.alias for param in route.dependant.query_params} | {

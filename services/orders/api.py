@@ -60,11 +60,11 @@ async def _no_card_numbers(request: Request) -> None:
         raise Refused(refusal)
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     return kit_of(request).settings
 
 
-def _waiting(request: Request) -> Waiting:
+async def _waiting(request: Request) -> Waiting:
     state = request.app.state
     if not hasattr(state, "waiting"):
         state.waiting = Waiting(kit_of(request).database)
