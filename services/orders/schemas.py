@@ -24,7 +24,7 @@ from shared.quote import MAX_TOKEN, QuoteClaims
 
 MAX_LINES = 200
 MAX_IMPORT = 500
-MAX_IMPORT_LINES = 2000  # wholesale invoices run over hundreds of lines
+MAX_IMPORT_LINES = 2000  # wholesale invoices run over hundreds of lines; the event of this many still fits into Kafka
 
 
 def _known_country(code: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.orders.schemas import MAX_IMPORT_LINES
 from shared.contracts.orders import OrderPlaced
 from shared.contracts.values import PaymentMode
 from tests.builders import orders as build
@@ -114,3 +115,14 @@ async def test_five_hundred_at_once_are_taken_and_one_more_is_not(bench: Bench) 
     orders = [build.import_json(str(n)) for n in range(501)]
     assert (await send(bench, *orders)).status_code == 422
     assert {result["result"] for result in await results(bench, *orders[:500])} == {"created"}
+
+
+async def test_a_wholesale_invoice_of_a_thousand_lines_is_one_order(bench: Bench) -> None:
+    sku = "S" * 64
+    await bench.deliver(build.a_product(sku))
+    line = {"sku": sku, "quantity": 1_000_000, "unit_price": {"amount": "99999999", "currency": "EUR"}}
+    (result,) = await results(bench, build.import_json("1", lines=[line] * MAX_IMPORT_LINES))
+    assert result["result"] == "created"
+    size = await bench.database.fetchval("SELECT max(octet_length(payload)) FROM outbox")
+    assert size < 900_000, "an event must fit into a Kafka record of a megabyte"
+    assert (await send(bench, build.import_json("2", lines=[line] * (MAX_IMPORT_LINES + 1)))).status_code == 422
