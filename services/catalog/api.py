@@ -79,7 +79,12 @@ async def withdraw(sku: Sku, caller: Writer, commands: Commands) -> Response:
     return await commands.execute(caller, WithdrawProduct(caller.store_id, sku))
 
 
-@router.get("/products/{sku:path}", operation_id="products.get", responses=PROBLEMS)
+@router.get(
+    "/products/{sku:path}",
+    operation_id="products.get",
+    responses=PROBLEMS,
+    dependencies=[Depends(only_known_parameters)],
+)
 async def get_product(
     sku: Sku,
     caller: Reader,

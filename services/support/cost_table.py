@@ -5,9 +5,12 @@ from functools import cache
 from pathlib import Path
 
 import eu_vat_rates_data
+from pydantic import NonNegativeInt, TypeAdapter
 
 from services.support.domain.return_policy import Distance, ReturnCosts
 from services.support.settings import CostSettings
+
+_Table = TypeAdapter(dict[str, dict[Distance, NonNegativeInt]])
 
 
 @cache
@@ -17,13 +20,15 @@ def return_costs() -> ReturnCosts:
 
 
 def read_costs(path: Path) -> ReturnCosts:
-    """The table in that file. Raises ValueError when a currency lacks a distance or an amount is negative."""
-    table: dict[str, dict[str, int]] = tomllib.loads(path.read_text("utf-8"))
-    amounts = {currency: {Distance(name): amount for name, amount in row.items()} for currency, row in table.items()}
-    for currency, row in amounts.items():
-        if set(row) != set(Distance) or min(row.values()) < 0:
-            raise ValueError(f"{path.name}: {currency} needs an amount for each of {', '.join(Distance)}")
+    """The table in that file. Raises ValueError when it is not one: currencies, each with an amount for every distance."""
+    try:
+        table = _Table.validate_python(tomllib.loads(path.read_text("utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{path} is no table of return costs: {error}") from error
+    for currency, row in table.items():
+        if missing := sorted(set(Distance) - row.keys()):
+            raise ValueError(f"{path}: {currency} has no amount for {', '.join(missing)}")
     union = frozenset(
         country for country in eu_vat_rates_data.get_all_rates() if eu_vat_rates_data.is_eu_member(country)
     )
-    return ReturnCosts(amounts=amounts, customs_union=union)
+    return ReturnCosts(amounts=table, customs_union=union)

@@ -171,6 +171,12 @@ async def test_where_it_is_not_sold_it_is_not_there(bench: Bench, put: Put, mark
     assert (response.status_code, response.json()["code"]) == (404, code)
 
 
+async def test_a_misspelt_market_is_not_taken_for_none(bench: Bench, put: Put) -> None:
+    await put(a_product())
+    response = await bench.client.get("/v1/products/MUG", params={"markt": "DE"})
+    assert (response.status_code, response.json()["code"]) == (400, "parameter.unknown")
+
+
 async def test_a_withdrawn_product_is_sold_nowhere_and_can_come_back(bench: Bench, put: Put) -> None:
     await put(a_product())
     assert (await bench.client.post("/v1/products/MUG/withdrawal")).json() == {
