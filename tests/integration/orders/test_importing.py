@@ -120,7 +120,7 @@ async def test_five_hundred_at_once_are_taken_and_one_more_is_not(bench: Bench) 
 async def test_a_wholesale_invoice_of_a_thousand_lines_is_one_order(bench: Bench) -> None:
     sku = "S" * 64
     await bench.deliver(build.a_product(sku))
-    line = {"sku": sku, "quantity": 1_000_000, "unit_price": {"amount": "99999999", "currency": "EUR"}}
+    line = {"sku": sku, "quantity": 10_000, "unit_price": {"amount": "99999999", "currency": "EUR"}}
     (result,) = await results(bench, build.import_json("1", lines=[line] * MAX_IMPORT_LINES))
     assert result["result"] == "created"
     size = await bench.database.fetchval("SELECT max(octet_length(payload)) FROM outbox")
