@@ -5,7 +5,7 @@ Offsets are committed after the transaction and are only a hint: the truth is th
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from shared import telemetry
 from shared.database import is_transient
+from shared.ids import derive_id
 from shared.messaging import deadletters, kafka
 from shared.messaging.codec import Envelope, Malformed, open_envelope
 from shared.messaging.desk import Desk
@@ -24,6 +25,10 @@ from shared.messaging.sources import EventBatch
 _log = structlog.get_logger()
 _BATCH = 500
 _POLL_MS = 500
+_COMMIT_EVERY_S = 1.0
+# While few records follow one another closely, a short wait lets them share a transaction. The first is not kept waiting.
+_FEW = 100
+_GATHER_S = 0.005
 
 
 class Consumer:
@@ -34,6 +39,8 @@ class Consumer:
         self._bootstrap = bootstrap
         self._joined = joined
         self._stopping = False
+        self._reached: dict[Partition, int] = {}
+        self._commit_at = 0.0
 
     async def run(self) -> None:
         """Consume until `stop()`; after an error of Kafka's with a new client."""
@@ -53,17 +60,23 @@ class Consumer:
     async def _consume(self) -> None:
         topics = [topic.name for topic in self._desk.router.topics]
         client = await kafka.join(self._bootstrap, topics, group=f"freeport.{self._desk.name}", client=self._desk.name)
+        self._reached = {}
         try:
             self._joined()
             while not self._stopping:
-                await self._step(client)
+                settled = await self._step(client)
+                if time.monotonic() >= self._commit_at or not settled:
+                    await self._commit(client)
+                if 0 < settled < _FEW:
+                    await asyncio.sleep(_GATHER_S)
+            await self._commit(client)
         finally:
             await kafka.let_go(client)
 
-    async def _step(self, client: ConsumerClient) -> None:
+    async def _step(self, client: ConsumerClient) -> int:
         fetched = await client.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
         if not fetched:
-            return
+            return 0
         started = time.perf_counter()
         envelopes: list[Envelope] = []
         for partition, records in fetched.items():
@@ -75,19 +88,24 @@ class Consumer:
         if envelopes:
             await self._desk.settle(EventBatch(envelopes, self._desk.name, self._count))
         telemetry.BATCH_SECONDS.observe(time.perf_counter() - started)
-        await self._commit(client, {partition: records[-1].offset + 1 for partition, records in fetched.items()})
+        self._reached.update((partition, records[-1].offset + 1) for partition, records in fetched.items())
         for partition, records in fetched.items():
             highwater = client.highwater(partition)
             if highwater is not None:
                 lag = max(0, highwater - records[-1].offset - 1)
                 telemetry.CONSUMER_LAG.labels(partition.topic, partition.partition).set(lag)
 
-    async def _commit(self, client: ConsumerClient, offsets: Mapping[Partition, int]) -> None:
-        try:
-            await kafka.commit(client, offsets)
-        except (KafkaError, TimeoutError) as error:
-            # Another member will read these again and find them had: the positions are the truth.
-            _log.info("consumer.offsets_not_committed", service=self._desk.name, error=repr(error))
+        return len(envelopes)
+
+    async def _commit(self, client: ConsumerClient) -> None:
+        # Now and then is enough: what is read again after a crash is found had, because the positions are the truth.
+        if self._reached:
+            try:
+                await kafka.commit(client, self._reached)
+                self._reached = {}
+            except (KafkaError, TimeoutError) as error:
+                _log.info("consumer.offsets_not_committed", service=self._desk.name, error=repr(error))
+        self._commit_at = time.monotonic() + _COMMIT_EVERY_S
 
     async def _bury(self, partition: Partition, record: Record, error: Malformed) -> None:
         # Without a readable stream and sequence nothing can be halted: it is set aside and seen.
@@ -98,6 +116,7 @@ class Consumer:
                 async with self._desk.database.transaction() as connection:
                     await deadletters.bury(
                         connection,
+                        letter_id=derive_id("dlt", f"{partition.topic}/{partition.partition}/{record.offset}"),
                         source="record",
                         consumer=self._desk.name,
                         topic=partition.topic,

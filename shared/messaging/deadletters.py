@@ -11,7 +11,7 @@ from shared.messaging.positions import STATE_TOPICS
 
 _INSERT = """
 INSERT INTO dead_letter (id, source, consumer, topic, key, sequence, headers, payload, error, attempts)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING
 """
 
 
@@ -27,9 +27,10 @@ async def bury(
     payload: str,
     error: str,
     attempts: int,
+    letter_id: str = "",
 ) -> str:
-    """Write one dead letter and return its id."""
-    letter_id = new_id("dlt")
+    """Write one dead letter and return its id. With an id of one's own, writing it again changes nothing."""
+    letter_id = letter_id or new_id("dlt")
     await connection.execute(
         _INSERT,
         letter_id,

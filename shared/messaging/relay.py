@@ -21,6 +21,9 @@ from shared.messaging.codec import headers_of
 _log = structlog.get_logger()
 _LEASE_S = 10.0
 _BATCH = 500
+# A first event goes at once. While few follow one another closely, a short wait lets them share a batch everywhere downstream.
+_FEW = 100
+_GATHER_S = 0.005
 _SEND_PATIENCE_S = 15.0
 _EXTENSIONS = {
     "store": "store",
@@ -101,6 +104,8 @@ class Relay:
                     continue
                 if not published:
                     await self._idle(idle_s)
+                elif published < _FEW:
+                    await asyncio.sleep(_GATHER_S)
         finally:
             await self.close()
 
