@@ -88,19 +88,24 @@ def make_report(plan: Plan, played: Played, seconds: float) -> Report:
 
 
 def _account_table(account: Account) -> Table:
-    table = Table("", "read", *(bucket.value.replace("_", " ") for bucket in Bucket), "", box=None, header_style="dim")
+    """Pounds for each country, and the lines of all of them."""
+    table = Table("£", "read", *(bucket.value.replace("_", " ") for bucket in Bucket), "", box=None, header_style="dim")
     for column in table.columns[1:-1]:
         column.justify = "right"
     for country in sorted(account.countries):
-        table.add_row(country, *_row(account.countries[country]))
-    table.add_row("[bold]all[/]", *_row(account.total))
+        table.add_row(country, *_pounds(account.countries[country]))
+    table.add_row("[bold]all[/]", *_pounds(account.total))
+    table.add_row(
+        "[dim]lines[/]", *(f"{amount.lines:,}" for amount in (account.total.read, *account.total.ends.values()))
+    )
     return table
 
 
-def _row(total: Total) -> list[str]:
+def _pounds(total: Total) -> list[str]:
     mark = "[green]=[/]" if total.balanced else "[bold red]≠[/]"
-    return [_amount(total.read), *(_amount(total.ends[bucket]) for bucket in Bucket), mark]
+    amounts = (total.read, *(total.ends[bucket] for bucket in Bucket))
+    return [*(f"{amount.value_minor / 100:,.2f}" if amount.lines else "-" for amount in amounts), mark]
 
 
 def _amount(amount: Amount) -> str:
-    return f"{amount.value_minor / 100:,.2f} ({amount.lines:,})" if amount.lines else "-"
+    return f"£{amount.value_minor / 100:,.2f} in {amount.lines:,} lines"
