@@ -30,7 +30,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 STORE = "str_demo"
 ORDER = derive_id("ord", "ord_01jc2v8k9q4t6x0m3n5p7r9s1v", "1")
 SELLER = Seller(name="Freeport Goods", line1="1 Harbour Rd", city="Shenzhen", postcode="518000", country="CN")
-RECIPIENT = {
+RECIPIENT: dict[str, Any] = {
     "name": "Jürgen Groß",
     "email": "j@example.com",
     "phone": "+49 221 000",
