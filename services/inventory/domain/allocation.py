@@ -58,8 +58,9 @@ def plan_allocation(
     """All of the demand from the best warehouses for a buyer in `country`, or what is short.
 
     One warehouse that holds everything is best, in the buyer's country first; else as few parcels as can be; what is
-    left equal is decided by the warehouse's code.
+    left equal is decided by the warehouse's code. Parts and shortfalls come by SKU, whatever the order of the basket.
     """
+    demand = dict(sorted(demand.items()))
     offers = sorted(_offers(demand, items, warehouses, country), key=lambda offer: _preference(offer, country))
     short = tuple(_shortfalls(demand, offers))
     if short:

@@ -62,7 +62,8 @@ class MemoryStore:
             channels={STORE: _channels()},
             items={sku: _copy_item(item) for sku, item in self.items.items()},
             reservations={
-                order: replace(reservation, changed=False)
+                # PostgreSQL keeps the keys of a JSON object in an order of its own.
+                order: replace(reservation, changed=False, demand=dict(reversed(reservation.demand.items())))
                 for order, reservation in self.reservations.items()
                 if order in named or reservation.holding or reservation.status is Status.WAITING
             },

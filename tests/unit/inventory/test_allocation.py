@@ -39,7 +39,7 @@ def test_the_buyers_country_comes_first() -> None:
 
 def test_one_warehouse_abroad_is_better_than_two_parcels() -> None:
     stock = {"BER": {"MUG": 1, "CAP": 1}, "NJ": {"MUG": 1}}
-    assert plan(stock, {"MUG": 1, "CAP": 1}, "US") == (allocated("MUG", 1), allocated("CAP", 1))
+    assert plan(stock, {"MUG": 1, "CAP": 1}, "US") == (allocated("CAP", 1), allocated("MUG", 1))
 
 
 def test_an_order_that_no_warehouse_holds_is_split_into_the_fewest_parcels() -> None:
@@ -68,6 +68,12 @@ def test_bonded_goods_do_not_leave_their_country(country: str) -> None:
 
 def test_bonded_goods_are_sold_in_their_country() -> None:
     assert plan({"NGB": {"MUG": 5}}, {"MUG": 1}, "CN") == (allocated("MUG", 1, NINGBO),)
+
+
+def test_the_plan_does_not_depend_on_the_order_of_the_basket() -> None:
+    stock = {"BER": {"MUG": 1, "CAP": 1}}
+    assert plan(stock, {"MUG": 1, "CAP": 1}) == plan(stock, {"CAP": 1, "MUG": 1})
+    assert plan({}, {"MUG": 1, "CAP": 1}) == plan({}, {"CAP": 1, "MUG": 1})
 
 
 def test_reserved_units_are_not_offered() -> None:

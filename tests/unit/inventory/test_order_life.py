@@ -44,7 +44,7 @@ def test_a_reservation_holds_every_line_until_it_expires() -> None:
     expires_at = a_moment(1).decided_at + timedelta(minutes=30)
     assert effects[:2] == [
         StockReserved(
-            order_id=order_id(1), allocations=(allocated("MUG", 2), allocated("CAP", 1)), expires_at=expires_at
+            order_id=order_id(1), allocations=(allocated("CAP", 1), allocated("MUG", 2)), expires_at=expires_at
         ),
         Deadline("reservation.expiry", order_id(1), expires_at),
     ]
