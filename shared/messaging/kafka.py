@@ -60,8 +60,10 @@ async def join(bootstrap: str, topics: Sequence[str], *, group: str, client: str
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        session_timeout_ms=30_000,
-        heartbeat_interval_ms=3_000,
+        # A killed member's partitions wait this long for another. One that is only slow may lose them and come back: what it
+        # does meanwhile meets the position gate.
+        session_timeout_ms=10_000,
+        heartbeat_interval_ms=2_000,
         rebalance_timeout_ms=30_000,
         max_poll_interval_ms=600_000,
         request_timeout_ms=40_000,
