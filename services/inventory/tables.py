@@ -83,12 +83,19 @@ reservation = Table(
     ),
     postgresql_with={"fillfactor": 70},
 )
-# Who waits for a SKU, and whose hold on it may have to break.
+# Who waits for a SKU: asked whenever some comes free, so the many who hold it must not be in the way.
 Index(
-    "ix_reservation_open",
+    "ix_reservation_waiting",
     reservation.c.skus,
     postgresql_using="gin",
-    postgresql_where=text("status IN ('waiting', 'held', 'committed')"),
+    postgresql_where=text("status = 'waiting'"),
+)
+# Whose hold on a SKU may have to break.
+Index(
+    "ix_reservation_holding",
+    reservation.c.skus,
+    postgresql_using="gin",
+    postgresql_where=text("status IN ('held', 'committed')"),
 )
 
 # The ledger: the application may add to it and read it, no more. Ids rise per SKU, because its lock is held.

@@ -48,7 +48,8 @@ CREATE TABLE reservation (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 70);
-CREATE INDEX ix_reservation_open ON reservation USING gin (skus) WHERE status IN ('waiting', 'held', 'committed');
+CREATE INDEX ix_reservation_waiting ON reservation USING gin (skus) WHERE status = 'waiting';
+CREATE INDEX ix_reservation_holding ON reservation USING gin (skus) WHERE status IN ('held', 'committed');
 
 CREATE TABLE movement (
     id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_movement PRIMARY KEY,
