@@ -1,6 +1,7 @@
 """The programs of the platform and the environment each is given: only what it needs, and only its own secrets."""
 
 import json
+import os
 import sys
 
 from freeport.embedded.databases import ServiceDatabase
@@ -65,6 +66,8 @@ def sandbox_program(sandbox: str, home: Home, ports: Ports, secrets: Secrets) ->
             "FREEPORT_CARRIER_KEY": secrets.carrier_key,
             "FREEPORT_CARRIER_WEBHOOK_SECRET": secrets.carrier_webhook_secret,
             "FREEPORT_LOGISTICS_URL": ports.url("logistics"),
+            # Parcels that travel by themselves: hours of their journey in a second. Off unless set.
+            **{name: os.environ[name] for name in ("FREEPORT_CARRIER_SPEED",) if name in os.environ},
         },
     }[sandbox]
     env = {

@@ -16,6 +16,7 @@ from services.logistics.books import carrier_book, rulebook
 from services.logistics.domain.consignment import PapersStatus
 from services.logistics.domain.handover import State
 from services.logistics.domain.parcels import Scan
+from services.logistics.gateways.carrier import print_label
 from services.logistics.pdf import render
 from services.logistics.quotes import SigningKey, key_set, signed
 from services.logistics.schemas import (
@@ -66,6 +67,7 @@ Reader = Annotated[Caller, requires("shipments:read")]
 CustomsReader = Annotated[Caller, requires("customs:read")]
 OrderPath = Annotated[OrderId, Path()]
 DocumentPath = Annotated[str, Path(pattern=r"^doc_[0-9a-hjkmnp-tv-z]{26}$")]
+ParcelPath = Annotated[str, Path(pattern=r"^pcl_[0-9a-hjkmnp-tv-z]{26}$")]
 Listed = Depends(only_known_parameters)
 
 _CARRIER = "freepost"
@@ -180,6 +182,24 @@ async def get_shipment(order_id: OrderPath, caller: Reader, database: Reads) -> 
 async def get_papers(order_id: OrderPath, caller: CustomsReader, database: Reads) -> PapersOut:
     """The papers that were made for the shipment, and those that were supplied."""
     return await queries.papers(database, caller.store_id, order_id)
+
+
+@router.get(
+    "/shipments/{order_id}/parcels/{parcel_id}/label.pdf",
+    operation_id="shipments.label",
+    responses=PROBLEMS,
+    response_class=Response,
+)
+async def get_label(
+    order_id: OrderPath, parcel_id: ParcelPath, caller: Reader, request: Request, database: Reads
+) -> Response:
+    """The carrier's label of a parcel, to be printed. It is fetched from the carrier and not kept here."""
+    number = await queries.tracking_number(database, caller.store_id, order_id, parcel_id)
+    settings: Settings = kit_of(request).settings
+    pdf = await print_label(settings.carrier_url, settings.carrier_key.get_secret_value(), number)
+    if pdf is None:
+        raise Refused(Refusal(code="carrier.unanswered", detail="the carrier does not answer", kind=Kind.BUSY))
+    return Response(pdf, media_type="application/pdf", headers={"Cache-Control": "private, no-store"})
 
 
 @router.post(

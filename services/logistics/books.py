@@ -2,10 +2,11 @@
 
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from services.logistics.domain.bookkeeping import read_rulebook
 from services.logistics.domain.carriers import CarrierBook, Offer, Zone
@@ -26,6 +27,11 @@ def rulebook() -> Rulebook:
 def rulebook_data() -> dict[str, dict[str, Any]]:
     """The rule book's files as data, by name."""
     return {path.name: _toml(path) for path in sorted((_HERE / "rulebook").glob("*.toml"))}
+
+
+def kept_rulebook(content: Mapping[str, Any]) -> Rulebook:
+    """A rule book as the database keeps it, where days are text: what it decided it decides again."""
+    return read_rulebook({name: _with_days(file) for name, file in content.items()})
 
 
 @cache
@@ -77,6 +83,14 @@ def _zone(zone: Mapping[str, Any]) -> Zone:
         per_kg=zone.get("per_kg"),
         days=(zone["days"][0], zone["days"][1]),
     )
+
+
+def _with_days(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _with_days(each, name) for name, each in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_with_days(each) for each in cast("list[Any]", value)]
+    return date.fromisoformat(value) if key in ("valid_from", "valid_to") else value
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -130,6 +130,20 @@ async def paper_file(database: Database, store_id: str, document_id: str) -> Pap
     return PaperFile("", {}, upload["supplied_at"], None, upload["content"], upload["media_type"], upload["name"])
 
 
+async def tracking_number(database: Database, store_id: str, order_id: str, parcel_id: str) -> str:
+    """The number on a parcel's label. Raises Refused with NOT_FOUND while there is none."""
+    number = await database.fetchval(
+        "SELECT tracking_number FROM parcel JOIN consignment USING (order_id)"
+        " WHERE parcel_id = $1 AND order_id = $2 AND store_id = $3 AND label = 'made'",
+        parcel_id,
+        order_id,
+        store_id,
+    )
+    if number is None:
+        raise not_found("label", parcel_id)
+    return number
+
+
 async def products(database: Database, skus: Sequence[str]) -> tuple[dict[str, Product], datetime]:
     """What is known of some SKUs, and the database's time."""
     rows = await database.fetch("SELECT * FROM product WHERE sku = ANY($1)", sorted(set(skus)))

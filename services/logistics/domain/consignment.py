@@ -39,6 +39,7 @@ _TROUBLES: Mapping[TrackingStatus, str] = {
     TrackingStatus.DELIVERY_FAILED: "nobody took the parcel in",
     TrackingStatus.RETURNED: "the parcel went back to its sender",
 }
+_MOST_TOLD = 100
 _UNSETTLED = (State.AWAITING, State.ADDRESSING, State.VOIDING, State.CANCELLED)
 """States that do not follow from the parcels."""
 
@@ -164,13 +165,14 @@ class Consignment:
         self.papers = Papers(status=status, findings=reasons, rulebook=rulebook, assessed_at=at)
         if before is not None and (before.status, before.findings) == (status, reasons):
             return []
+        told = _told(reasons)
         match status:
             case PapersStatus.CLEARED:
                 return [PapersCleared(order_id=self.order_id, rulebook=rulebook)]
             case PapersStatus.HELD:
-                return [PapersHeld(order_id=self.order_id, rulebook=rulebook, findings=reasons)]
+                return [PapersHeld(order_id=self.order_id, rulebook=rulebook, findings=told)]
             case PapersStatus.PROHIBITED:
-                return [PapersProhibited(order_id=self.order_id, rulebook=rulebook, findings=reasons)]
+                return [PapersProhibited(order_id=self.order_id, rulebook=rulebook, findings=told)]
 
     # ── booking ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -380,6 +382,20 @@ class Consignment:
             if box.parcel_id == parcel_id:
                 return box
         raise LookupError(f"order {self.order_id} has no parcel {parcel_id}")
+
+
+def _told(findings: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """What an event tells of the findings: all, or of very many the first and how many more there are.
+
+    An invoice of two thousand unclassified lines has more to say than an event may hold; `GET /v1/customs` has it all.
+    """
+    if len(findings) <= _MOST_TOLD:
+        return findings
+    more = len(findings) - _MOST_TOLD
+    rest = Reason(
+        code="papers.more_findings", message=f"and {more} findings more", clears_with=findings[-1].clears_with
+    )
+    return (*findings[:_MOST_TOLD], rest)
 
 
 def _product(products: Mapping[str, Product], sku: str) -> Product:

@@ -12,6 +12,8 @@ from shared.effects import Call
 
 _log = structlog.get_logger()
 
+_PRINT_TIMEOUT_S = 5.0
+
 _LABEL = """
 SELECT p.parcel_id, p.service, p.mode, p.country, p.gross_grams, p.items, r.name, r.email, r.phone, r.address,
        paper.number AS invoice_number, paper.data AS invoice,
@@ -88,6 +90,18 @@ class Carrier:
         if answer.status_code >= 500 or answer.status_code in (401, 403):
             _log.warning("carrier.unanswered", path=path, status=answer.status_code)
         return answer
+
+
+async def print_label(url: str, key: str, tracking_number: str) -> bytes | None:
+    """The label as a PDF, None when the carrier does not give it. It is never kept: it shows a name."""
+    path = f"{url.rstrip('/')}/labels/{tracking_number}.pdf"
+    try:
+        async with httpx.AsyncClient(timeout=_PRINT_TIMEOUT_S) as client:
+            answer = await client.get(path, headers={"authorization": f"Bearer {key}"})
+    except httpx.HTTPError as error:
+        _log.warning("carrier.unanswered", path="/labels/{tracking}.pdf", error=repr(error))
+        return None
+    return answer.content if answer.status_code == 200 else None
 
 
 def _order(row: Row) -> dict[str, Any]:

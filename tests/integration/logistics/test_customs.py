@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks import Webhook
 
 from services.logistics import repository
+from services.logistics.books import kept_rulebook, rulebook
 from services.logistics.main import SERVICE
 from shared.contracts.catalog import ProductWithdrawn
 from shared.contracts.logistics import PapersCleared, PapersHeld, PapersProhibited, ShipmentTracked
@@ -149,11 +150,13 @@ async def test_a_document_that_makes_no_sense_is_refused(bench: Bench, body: dic
     assert answer.status_code == 422, answer.text
 
 
-async def test_the_rule_book_that_decided_is_kept(bench: Bench) -> None:
+async def test_the_rule_book_that_decided_is_kept_and_decides_alike(bench: Bench) -> None:
     await bench.deliver(published(), placed())
     version = (await customs(bench))["rulebook"]
     content = await bench.database.fetchval("SELECT content FROM rulebook WHERE version = $1", version)
-    assert content["us.toml"]["jurisdiction"] == "US"
+    kept = kept_rulebook(content)
+    assert kept.version == version == rulebook().version
+    assert kept.rules == rulebook().rules
 
 
 # ── Many ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -31,7 +31,7 @@ from shared.contracts.values import Allocation, ReturnLine
 from shared.effects import Call
 from shared.money import Money
 from tests.builders.logistics import ORDER, RECIPIENT, a_product, an_order_id, confirmed, placed, published
-from tests.fixtures.bench import Bench, BenchFactory
+from tests.fixtures.bench import OTHER_STORE, Bench, BenchFactory
 from tests.integration.logistics.outside import Ear, World, a_world
 
 pytestmark = pytest.mark.integration
@@ -312,6 +312,16 @@ async def test_the_papers_are_real_pdfs_whose_numbers_are_the_orders(shipping: S
     packing = text_of((await bench.client.get(by_kind["packing_list"]["url"])).content)
     assert "1050 g" in packing
     assert "1110 g" in packing
+
+
+async def test_a_label_is_printed_from_the_carrier(shipping: Shipping) -> None:
+    bench, _, _ = shipping
+    await bench.deliver(published(), placed(), confirmed())
+    await bench.calls()
+    (parcel,) = (await bench.client.get(f"/v1/shipments/{ORDER}")).json()["parcels"]
+    path = f"/v1/shipments/{ORDER}/parcels/{parcel['parcel_id']}/label.pdf"
+    assert parcel["tracking_number"] in text_of((await bench.client.get(path)).content)
+    assert (await bench.client_of(OTHER_STORE).get(path)).status_code == 404
 
 
 async def test_a_paper_is_frozen_when_the_goods_are_booked(shipping: Shipping) -> None:

@@ -103,6 +103,16 @@ def test_findings_that_change_are_told_again() -> None:
     assert [finding.code for finding in held.findings] == ["hs.missing"]
 
 
+def test_two_thousand_unclassified_lines_fit_into_an_event() -> None:
+    desk = a_desk()
+    (held,) = told(tell(desk, placed(*(f"SKU-{number}" for number in range(2000)))))
+    assert isinstance(held, PapersHeld)
+    assert (len(held.findings), held.findings[-1].code) == (101, "papers.more_findings")
+    papers = desk.consignments[ORDER].papers
+    assert papers is not None
+    assert len(papers.findings) > 6000
+
+
 def test_prohibited_beats_missing() -> None:
     desk = a_desk(a_product(category="vapes", hs_code=""))
     (event,) = told(tell(desk, placed(country="AU")))
