@@ -426,6 +426,14 @@ def _count(caller: Caller, answer: Answer) -> None:
 # ── Dependencies of routes ────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class Bell(Protocol):
+    """Rings at every commit of this process."""
+
+    def event(self) -> asyncio.Event:
+        """An event of one's own that every commit sets."""
+        ...
+
+
 class Kit(Protocol):
     """What a running service offers to its routes: `request.app.state.kit`."""
 
@@ -437,6 +445,8 @@ class Kit(Protocol):
     def keys(self) -> Keys: ...
     @property
     def commands(self) -> CommandRunner: ...
+    @property
+    def committed(self) -> Bell: ...
     @property
     def ready(self) -> bool: ...
 

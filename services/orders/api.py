@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -67,7 +68,9 @@ async def _settings(request: Request) -> Settings:
 async def _waiting(request: Request) -> Waiting:
     state = request.app.state
     if not hasattr(state, "waiting"):
-        state.waiting = Waiting(kit_of(request).database)
+        kit = kit_of(request)
+        settled = partial(queries.settled, kit.database)
+        state.waiting = Waiting(settled, partial(queries.orders_by_id, kit.database), kit.committed.event())
     return state.waiting
 
 

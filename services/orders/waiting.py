@@ -1,21 +1,28 @@
 """`Prefer: wait`: many callers wait for their orders, one poll asks the database for all of them.
 
 The order is decided in other transactions, and perhaps in another process. So the database is asked, but once for everybody
-who waits: the cost of waiting does not grow with the number of waiters.
+who waits: the cost of waiting does not grow with the number of waiters. A commit in this process is the time to ask; that of
+another process rings no bell here, so it is asked now and then as well.
 """
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import asyncpg
 import structlog
 
-from services.orders import queries
 from services.orders.schemas import OrderOut
-from shared.database import Database, NoConnection
+from shared.database import NoConnection
+
+Settled: TypeAlias = Callable[[Sequence[str]], Awaitable[Sequence[str]]]
+Views: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, OrderOut]]]
 
 _log = structlog.get_logger()
-_PAUSE_S = 0.01
+_AT_MOST_EVERY_S = 0.004
+_AT_LEAST_EVERY_S = 0.025
 _DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, NoConnection, OSError, TimeoutError)
 
 
@@ -27,10 +34,16 @@ class _Waiter:
 
 
 class Waiting:
-    """The callers of one process that wait."""
+    """The callers of one process that wait.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    `settled` tells which of some orders are confirmed, held or refused, `views` shows orders by id; `committed` is set by every
+    commit of this process.
+    """
+
+    def __init__(self, settled: Settled, views: Views, committed: asyncio.Event) -> None:
+        self._settled = settled
+        self._views = views
+        self._committed = committed
         self._waiters: set[_Waiter] = set()
         self._poll: asyncio.Task[None] | None = None
 
@@ -42,6 +55,7 @@ class Waiting:
         loop = asyncio.get_running_loop()
         waiter = _Waiter(order_id, loop.time() + patience_s, loop.create_future())
         self._waiters.add(waiter)
+        self._committed.set()  # who does not wait at all is answered in the next moment
         if self._poll is None or self._poll.done():
             self._poll = loop.create_task(self._run(), name="orders.waiting")
             self._poll.add_done_callback(self._ended)
@@ -52,21 +66,24 @@ class Waiting:
 
     async def _run(self) -> None:
         while self._waiters:
+            self._committed.clear()
             try:
                 await self._answer()
             except _DATABASE_ERRORS as error:
                 self._bear(error)
             if self._waiters:
-                await asyncio.sleep(_PAUSE_S)
+                await asyncio.sleep(_AT_MOST_EVERY_S)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._committed.wait(), _AT_LEAST_EVERY_S)
 
     async def _answer(self) -> None:
         now = asyncio.get_running_loop().time()
         impatient = {waiter.order_id for waiter in self._waiters if waiter.until <= now}
         patient = {waiter.order_id for waiter in self._waiters} - impatient
-        ready = impatient | set(await queries.settled(self._database, sorted(patient)) if patient else ())
+        ready = impatient | set(await self._settled(sorted(patient)) if patient else ())
         if not ready:
             return
-        views = await queries.orders_by_id(self._database, sorted(ready))
+        views = await self._views(sorted(ready))
         for waiter in list(self._waiters):
             view = views.get(waiter.order_id)
             if view is not None and not waiter.future.done():
