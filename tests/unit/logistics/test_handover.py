@@ -465,3 +465,79 @@ def test_a_word_that_nobody_knows_is_told_and_changes_nothing() -> None:
     story = dispatched()
     assert events(story.scan(TrackingStatus.UNKNOWN, hours=20)) == [ShipmentTracked]
     assert story.box().way.status is TrackingStatus.PICKED_UP
+
+
+# ── Late and odd answers ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def two_parcels_turned_back() -> Story:
+    """Cancelled, then the second parcel was picked up before its label was void; the first's void is still unanswered."""
+    story = Story(parcels=2)
+    story.confirm()
+    story.address()
+    story.label(0)
+    story.label(1)
+    story.cancel()
+    story.scan(TrackingStatus.PICKED_UP, 1)
+    return story
+
+
+def test_a_label_that_was_not_void_after_all_counts_again() -> None:
+    story = two_parcels_turned_back()
+    assert events(story.void(0, {"handed_over": True})) == [ShipmentDispatched]
+    assert story.order.state is State.DISPATCHED
+
+
+def test_a_void_without_an_answer_is_asked_about_after_the_refusal_too() -> None:
+    story = two_parcels_turned_back()
+    call = story.last[calls.VOID_LABEL, story.box(0).label_key]
+    (again,) = the_call(story.tell(reply_to(call, None)), calls.VOID_LABEL)
+    assert the_call(story.tell(reply_to(again, {"voided": True})), calls.LABEL)
+
+
+def test_the_answer_about_a_label_that_is_settled_changes_nothing() -> None:
+    story = two_parcels_turned_back()
+    stale = story.last[calls.VOID_LABEL, story.box(0).label_key]
+    story.void(0)
+    before = story.order.state, story.box(0).label, story.box(0).attempt
+    assert story.tell(reply_to(stale, {"handed_over": True})) == []
+    assert (story.order.state, story.box(0).label, story.box(0).attempt) == before
+
+
+def test_a_look_up_of_a_label_that_a_scan_has_shown_changes_nothing() -> None:
+    story = labelling()
+    (look_up,) = the_call(story.tell(reply_to(story.last[calls.LABEL, story.box().label_key], None)), calls.FIND_LABEL)
+    story.scan(TrackingStatus.PICKED_UP)
+    assert story.tell(reply_to(look_up, {"absent": True})) == []
+
+
+def test_a_label_that_is_refused_after_the_cancellation_needs_no_voiding() -> None:
+    story = labelling()
+    story.cancel()
+    assert events(story.label(answer={"refused": {"code": "x", "detail": "no"}})) == [ShipmentCancelled]
+
+
+def test_a_second_refusal_while_the_address_is_fetched_again_is_noted() -> None:
+    story = Story(parcels=2)
+    story.confirm()
+    story.address()
+    story.label(0, {"refused": {"code": "x", "detail": "no"}})
+    story.tell(RetryBooking(STORE, ORDER))
+    assert events(story.label(1, {"refused": {"code": "x", "detail": "no"}})) == []
+    assert len(the_call(story.address(), calls.LABEL)) == 2
+
+
+def test_a_shipment_that_is_stuck_twice_for_the_same_thing_tells_it_once() -> None:
+    story = Story(parcels=2)
+    story.confirm()
+    story.address()
+    refused = {"refused": {"code": "x", "detail": "no"}}
+    assert events(story.label(0, refused)) == [ShipmentException]
+    assert events(story.label(1, refused)) == [ShipmentException]  # another parcel, another subject
+    assert story.order.stick(story.order.trouble) == []  # pyright: ignore[reportArgumentType]
+
+
+def test_an_order_that_is_told_again_is_not_taken_in_twice() -> None:
+    story = booked()
+    assert story.tell(placed()) == []
+    assert story.order.state is State.BOOKED

@@ -325,3 +325,27 @@ def test_the_order_in_which_facts_come_does_not_matter(late: int) -> None:
     facts.append(facts.pop(late))
     begun = [[effect for effect in tell(desk, fact) if isinstance(effect, Call)] for fact in facts]
     assert [len(found) for found in begun] == [0, 0, 1]
+
+
+def test_a_return_label_that_got_lost_is_looked_up_before_it_is_bought_again() -> None:
+    desk = a_desk()
+    tell(desk, placed())
+    tell(desk, confirmed())
+    (call,) = tell(desk, RETURN)
+    kinds: list[str] = []
+    for answer in (None, {"absent": True}, None, {"tracking_number": "LX000000015DE"}):
+        assert isinstance(call, Call)
+        kinds.append(call.kind)
+        effects = tell(desk, Answered(call.id, call.kind, call.key, call.request, answer))
+        call = effects[0] if effects else call
+    assert kinds == [calls.RETURN_LABEL, calls.FIND_RETURN_LABEL, calls.RETURN_LABEL, calls.FIND_RETURN_LABEL]
+    assert isinstance(call, Call)
+    late = Answered(call.id, call.kind, call.key, call.request, {"absent": True})
+    assert tell(desk, late) == []
+
+
+def test_a_product_that_is_withdrawn_before_it_was_heard_of_is_not_for_sale() -> None:
+    desk = a_desk(a_product("OTHER"))
+    tell(desk, ProductWithdrawn(sku="MUG-1", version=3))
+    tell(desk, published(version=2))
+    assert desk.products["MUG-1"].withdrawn
