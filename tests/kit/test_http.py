@@ -90,6 +90,14 @@ async def test_what_is_not_there_is_a_problem_too(bench: Bench) -> None:
         assert await refusal(await client.get("/v1/additions")) == (405, "route.method_not_allowed")
 
 
+@pytest.mark.parametrize("path", ["/v1/nothing/a%00b", "/healthz?filter=%00", "/%00"])
+async def test_a_nul_in_an_address_is_refused_before_a_database_stumbles_over_it(bench: Bench, path: str) -> None:
+    async with bench.client as client:
+        answer = await client.get(path)
+    assert await refusal(answer) == (400, "request.nul")
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
 async def test_every_answer_names_its_request(bench: Bench) -> None:
     async with bench.client as client:
         answer = await client.post("/v1/additions", json={})

@@ -388,3 +388,11 @@ async def test_recipients_are_handed_out_on_their_own_scope_only(bench: Bench) -
     assert (person["order_id"], person["name"], person["address"]["city"]) == (order_id, "Erika Mustermann", "Berlin")
     assert answer.json()["missing"] == ["ord_nobody"]
     assert (forbidden.status_code, stranger.status_code) == (403, 401)
+
+
+async def test_an_order_id_with_a_nul_is_refused_wherever_it_stands(bench: Bench) -> None:
+    async with bench.client as client, bench.client_of("internal") as internal:
+        timeline = await client.get("/v1/orders/a%00b/timeline")
+        people = await internal.post("/internal/v1/recipients:batch", json={"order_ids": ["ord_\0"]})
+    assert (timeline.status_code, timeline.json()["code"]) == (400, "request.nul")
+    assert (people.status_code, people.json()["code"]) == (422, "request.invalid")
