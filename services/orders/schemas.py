@@ -360,7 +360,9 @@ class CancellationIn(Body):
 class RecipientsIn(Body):
     """Which orders' recipients."""
 
-    order_ids: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]] = Field(min_length=1, max_length=500)
+    order_ids: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]] = Field(
+        min_length=1, max_length=500
+    )
 
 
 # ── Responses ─────────────────────────────────────────────────────────────────────────────────────────────────────────
