@@ -63,7 +63,9 @@ class MemoryStore:
             items={sku: _copy_item(item) for sku, item in self.items.items()},
             reservations={
                 # PostgreSQL keeps the keys of a JSON object in an order of its own.
-                order: replace(reservation, changed=False, demand=dict(sorted(reservation.demand.items(), reverse=True)))
+                order: replace(
+                    reservation, changed=False, demand=dict(sorted(reservation.demand.items(), reverse=True))
+                )
                 for order, reservation in self.reservations.items()
                 if order in named or reservation.holding or reservation.status is Status.WAITING
             },
