@@ -10,6 +10,7 @@ from services.logistics.consumers import routes
 from services.logistics.domain import calls
 from services.logistics.gateways.carrier import Carrier
 from services.logistics.gateways.orders import Recipients
+from services.logistics.holds import watch_holds
 from services.logistics.repository import load_desk, save_desk
 from services.logistics.settings import Settings
 from shared.database import Database
@@ -50,6 +51,7 @@ SERVICE = Service(
     load=load_desk,
     save=save_desk,
     outside=outside,
+    workers=(watch_holds,),
     package=__package__ or "services.logistics",
 )
 

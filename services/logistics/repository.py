@@ -111,7 +111,7 @@ class _Wanted:
     def _add_deadline(self, kind: str, key: str) -> None:
         if kind == RECHECK:
             sku, last = recheck_place(key)
-            self.rechecks.setdefault(sku, last)
+            self.rechecks[sku] = min(last, self.rechecks.get(sku, last))  # of two chains the one that is behind
             self.judging = True
         elif kind == STRAY:
             self.strays.add(key)

@@ -1,6 +1,6 @@
 """From allocations to parcels: one a warehouse, each with the service that is chosen for it."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import datetime
 
 from services.logistics.domain.carriers import Choice, Load, NoneFits, choose_service
@@ -13,7 +13,9 @@ from shared.money import Money, total
 
 
 def pack(consignment: Consignment, desk: Desk, at: datetime) -> list[Box] | Reason:
-    """A parcel for every warehouse, or why one of them nobody carries."""
+    """A parcel for every warehouse; or why not: the goods are not those of the order, or nobody carries them."""
+    if (mismatch := _mismatch(consignment)) is not None:
+        return mismatch
     by_warehouse: dict[str, list[Allocation]] = defaultdict(list)
     for allocation in consignment.allocations:
         by_warehouse[allocation.warehouse].append(allocation)
@@ -26,6 +28,25 @@ def pack(consignment: Consignment, desk: Desk, at: datetime) -> list[Box] | Reas
             return _nobody(warehouse, choice)
         boxes.append(_box(consignment, warehouse, tuple(items), load, choice))
     return boxes
+
+
+def _mismatch(consignment: Consignment) -> Reason | None:
+    """Packing list and invoice say the same, or nothing is sent."""
+    ordered, allocated = Counter[str](), Counter[str]()
+    for line in consignment.facts.lines:
+        ordered[line.sku] += line.quantity
+    for allocation in consignment.allocations:
+        allocated[allocation.sku] += allocation.quantity
+    wrong = sorted(sku for sku in ordered | allocated if ordered[sku] != allocated[sku])
+    if not wrong:
+        return None
+    sku = wrong[0]
+    return Reason(
+        code="shipment.quantity_mismatch",
+        message=f"{ordered[sku]} of {sku} were ordered and {allocated[sku]} are allocated",
+        clears_with="a new confirmation of the order with what was ordered; then book again",
+        subject=sku,
+    )
 
 
 def _load(consignment: Consignment, items: list[Allocation], desk: Desk) -> Load:

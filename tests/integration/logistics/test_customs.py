@@ -14,6 +14,7 @@ from standardwebhooks import Webhook
 
 from services.logistics import repository
 from services.logistics.books import kept_rulebook, rulebook
+from services.logistics.holds import measure
 from services.logistics.main import SERVICE
 from shared.contracts.catalog import ProductWithdrawn
 from shared.contracts.logistics import PapersCleared, PapersHeld, PapersProhibited, ShipmentTracked
@@ -56,6 +57,17 @@ async def test_a_missing_code_holds_with_its_reason_and_a_catalog_change_release
     assert (await customs(bench))["status"] == "cleared"
     assert [type(e) for e in await bench.published(PapersHeld, PapersCleared)] == [PapersHeld, PapersCleared]
     assert await bench.database.fetchval("SELECT count(*) FROM held_line") == 0
+
+
+async def test_holds_are_measured_by_country_and_finding(bench: Bench) -> None:
+    await bench.deliver(published(hs_code=""), placed(), placed(order_id=an_order_id("2"), country="US"))
+    await measure(bench.database)
+    metrics = (await bench.client.get("/metrics")).text
+    for country in ("DE", "US"):
+        assert f'freeport_shipments_held{{country="{country}",reason="hs.missing"}} 1.0' in metrics
+    await bench.deliver(published(version=2))
+    await measure(bench.database)
+    assert "freeport_shipments_held{" not in (await bench.client.get("/metrics")).text
 
 
 async def test_an_order_that_overtakes_its_product_is_released_by_it(bench: Bench) -> None:

@@ -326,6 +326,16 @@ def test_nobody_carries_it_tells_why() -> None:
     assert story.order.state is State.STUCK
 
 
+def test_what_is_packed_is_what_was_ordered() -> None:
+    story = Story(parcels=2)
+    story.tell(confirmed(quantity=1))
+    (exception,) = [effect for effect in story.address() if isinstance(effect, ShipmentException)]
+    assert (exception.reason.code, exception.reason.subject) == ("shipment.quantity_mismatch", "MUG-1")
+    story.confirm()
+    story.tell(RetryBooking(STORE, ORDER))
+    assert len(the_call(story.address(), calls.LABEL)) == 2
+
+
 def test_an_order_without_an_address_is_stuck_until_it_has_one() -> None:
     story = addressing()
     (exception,) = [e for e in story.address({"missing": True}) if isinstance(e, ShipmentException)]
