@@ -369,8 +369,8 @@ def refund_requested(order_id: str = ORDER) -> RefundRequested:
     return RefundRequested(order_id=order_id, refund_id="rfd_1", amount=TOTAL, reason="returned")
 
 
-def refund_failed(order_id: str = ORDER) -> RefundFailed:
-    reason = Reason(code="refund.refused", message="the card is closed")
+def refund_failed(order_id: str = ORDER, code: str = "refund.refused") -> RefundFailed:
+    reason = Reason(code=code, message="the card is closed")
     return RefundFailed(order_id=order_id, refund_id="rfd_1", amount=TOTAL, reason=reason)
 
 

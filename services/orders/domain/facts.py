@@ -35,6 +35,7 @@ from shared.contracts.logistics import (
     TrackingStatus,
 )
 from shared.contracts.payments import (
+    REFUND_BOUNCED,
     PaymentActionRequired,
     PaymentAuthorised,
     PaymentCaptured,
@@ -268,6 +269,12 @@ def _refund_succeeded(facts: Facts, message: RefundSucceeded) -> Facts:
     return replace(facts, refunded=facts.refunded + message.amount.amount)
 
 
+def _refund_failed(facts: Facts, message: RefundFailed) -> Facts:
+    # Payments alarms, whichever it was. What never went changes nothing here; what came back is not with the buyer.
+    bounced = message.reason.code == REFUND_BOUNCED
+    return replace(facts, refunded=facts.refunded - message.amount.amount) if bounced else facts
+
+
 def _shipment_booked(facts: Facts, message: ShipmentBooked) -> Facts:
     return facts if facts.shipment.handed_over else replace(facts, shipment=Shipment.BOOKED, trouble=None)
 
@@ -344,7 +351,7 @@ RECORDERS: dict[type[Event], Callable[[Facts, Any], Facts]] = {
     PaymentOutcomeUnknown: _payment_unknown,
     RefundRequested: _nothing_new,
     RefundSucceeded: _refund_succeeded,
-    RefundFailed: _nothing_new,  # payments alarms; the money that is owed does not change where the order stands
+    RefundFailed: _refund_failed,
     ShipmentBooked: _shipment_booked,
     ShipmentDispatched: _shipment_dispatched,
     ShipmentTracked: _shipment_tracked,

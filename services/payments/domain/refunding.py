@@ -8,7 +8,7 @@ from services.payments.domain.charge import Charge, RefundStatus
 from services.payments.domain.ledger import Account, Kind, posting
 from services.payments.domain.payment import Hand, Payment
 from services.payments.domain.refund import REFUND_TABLE, Refund, RefundNews, RefundState, RefundStep
-from shared.contracts.payments import RefundFailed, RefundRequested, RefundSucceeded
+from shared.contracts.payments import REFUND_BOUNCED, RefundFailed, RefundRequested, RefundSucceeded
 from shared.contracts.values import Reason
 from shared.effects import Call, Effect
 from shared.errors import Kind as Refused
@@ -282,7 +282,7 @@ def _fail(payment: Payment, refund: Refund, now: datetime) -> list[Effect]:
 
 def _bounce(payment: Payment, refund: Refund, now: datetime) -> list[Effect]:
     refund.settled_at = now
-    refund.failure_code = refund.failure_code or "refund.bounced"
+    refund.failure_code = refund.failure_code or REFUND_BOUNCED
     payment.attention = "refund.failed"
     payment.postings.append(
         posting(
@@ -294,7 +294,7 @@ def _bounce(payment: Payment, refund: Refund, now: datetime) -> list[Effect]:
             at=now,
         )
     )
-    return [_failed(payment, refund, "the refund was paid and came back")]
+    return [_failed(payment, refund, "the refund was paid and came back", code=REFUND_BOUNCED)]
 
 
 def _requested(payment: Payment, refund: Refund) -> RefundRequested:
@@ -308,8 +308,9 @@ def _requested(payment: Payment, refund: Refund) -> RefundRequested:
     )
 
 
-def _failed(payment: Payment, refund: Refund, message: str) -> RefundFailed:
-    code = refund.failure_code if "." in refund.failure_code else f"refund.{refund.failure_code}"
+def _failed(payment: Payment, refund: Refund, message: str, *, code: str = "") -> RefundFailed:
+    code = code or refund.failure_code
+    code = code if "." in code else f"refund.{code}"
     reason = Reason(code=code, message=message, clears_with="a person: pay it out another way", subject=refund.id)
     return RefundFailed(
         order_id=payment.order_id, refund_id=refund.id, amount=refund.amount, reason=reason, return_id=refund.return_id

@@ -25,7 +25,7 @@ class RestockState(StrEnum):
 
 
 class RefundState(StrEnum):
-    """Where the money is. What failed may still succeed when a person tries again; what is refunded stays so."""
+    """Where the money is. What failed may still succeed when a person tries again; what is refunded stays so unless it bounces."""
 
     NONE = "none"
     PENDING = "pending"

@@ -100,6 +100,11 @@ class Return:
         if self.refund is not RefundState.REFUNDED:
             self.refund = RefundState.FAILED
 
+    def refund_bounced(self, amount: Money) -> None:
+        """Money had gone back and has returned to the seller: the buyer does not have it."""
+        self.refunded = self.refunded - amount if self.refunded is not None else None
+        self.refund = RefundState.FAILED
+
     def claimed(self) -> dict[str, int]:
         """Units by SKU that no other return may claim: missing ones are free again, unless they are paid for."""
         if self.state is ReturnState.REFUSED:

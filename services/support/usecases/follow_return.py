@@ -3,7 +3,7 @@
 from services.support.domain.cases import Cases
 from shared.contracts.inventory import StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived
-from shared.contracts.payments import RefundFailed, RefundSucceeded
+from shared.contracts.payments import REFUND_BOUNCED, RefundFailed, RefundSucceeded
 from shared.effects import Effects, Moment
 
 
@@ -36,9 +36,15 @@ def note_refund(refund: RefundSucceeded, cases: Cases, moment: Moment) -> Effect
 
 
 def note_failed_refund(refund: RefundFailed, cases: Cases, moment: Moment) -> Effects:
-    """The provider will not refund; a person must look. Of a refund without a return, support shows nothing."""
+    """The provider will not refund, or the money came back; a person must look."""
     claim = cases.returns.get(refund.return_id)
+    bounced = refund.reason.code == REFUND_BOUNCED
     if claim is not None:
-        claim.refund_failed()
+        if bounced:
+            claim.refund_bounced(refund.amount)
+        else:
+            claim.refund_failed()
         cases.touch(claim)
+    elif bounced:
+        cases.purchase(refund.order_id).refunded_outside -= refund.amount.amount
     return ()

@@ -7,6 +7,7 @@ from services.orders.domain.patience import ANSWER, PAYMENT
 from services.orders.domain.standing import Status
 from shared.contracts.logistics import PapersHeld
 from shared.contracts.orders import HoldCleared, HoldPlaced, OrderCancellationRequested, OrderCancelled, OrderConfirmed
+from shared.contracts.payments import REFUND_BOUNCED
 from shared.contracts.risk import ReviewCause
 from shared.contracts.values import Reason
 from shared.effects import Deadline, Forget
@@ -147,6 +148,21 @@ def test_a_lost_parcel_needs_a_person_until_it_is_refunded() -> None:
     assert set(order.holds) == {"needs_attention"}
     order.hear(b.refunded(), b.NOON)
     assert order.holds == {}
+
+
+def test_a_refund_that_came_back_brings_the_hold_of_a_lost_parcel_back() -> None:
+    order = b.a_confirmed_order()
+    for message in (b.dispatched(), b.lost(), b.refunded(), b.refund_failed(code=REFUND_BOUNCED)):
+        order.hear(message, b.NOON)
+    assert set(order.holds) == {"needs_attention"}
+    assert order.facts.refunded == 0
+
+
+def test_a_refund_that_never_went_takes_nothing_from_one_that_did() -> None:
+    order = b.a_confirmed_order()
+    for message in (b.refunded(amount=1), b.refund_failed()):
+        order.hear(message, b.NOON)
+    assert order.facts.refunded == 1
 
 
 def test_a_withdrawn_payment_is_not_shipped_over_in_silence() -> None:

@@ -13,7 +13,7 @@ from services.payments.usecases.record_payout import RecordPayout
 from services.payments.usecases.request_refund import RequestRefund
 from shared.contracts.logistics import ShipmentDelivered
 from shared.contracts.orders import PaymentRequested
-from shared.contracts.payments import RefundFailed, RefundRequested, RefundSucceeded
+from shared.contracts.payments import REFUND_BOUNCED, RefundFailed, RefundRequested, RefundSucceeded
 from shared.contracts.support import ReturnApproved, ReturnReceived
 from shared.contracts.values import PaymentMethod, PaymentMode
 from shared.errors import Kind
@@ -171,6 +171,9 @@ def test_a_refund_that_was_paid_and_came_back_is_failed_and_booked_back() -> Non
     )
     world.settle()
     assert world.names[-2:] == ["succeeded", "failed"]
+    (failed,) = world.told(RefundFailed)
+    assert isinstance(failed, RefundFailed)
+    assert failed.reason.code == REFUND_BOUNCED, "others must be able to tell it from a refund that never went"
     assert balance(world, "provider_receivable") == TOTAL.amount
     assert balance(world, "refunds") == 0
 

@@ -11,7 +11,7 @@ from services.support.usecases.refuse_return import RefusalReason, RefuseReturn,
 from shared.contracts.inventory import StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived
 from shared.contracts.orders import OrderCancelled
-from shared.contracts.payments import RefundFailed, RefundSucceeded
+from shared.contracts.payments import REFUND_BOUNCED, RefundFailed, RefundSucceeded
 from shared.contracts.support import ReturnApproved, ReturnReceived, ReturnRefused, ReturnRequested
 from shared.contracts.values import Grade, Reason, ReceivedLine, ReturnLine
 from shared.money import Money
@@ -327,6 +327,11 @@ class TestReceiving:
         assert code_of(receive(cases, claim)) == "return.already_received"
 
 
+def bounced(order_id: str, return_id: str = "") -> RefundFailed:
+    reason = Reason(code=REFUND_BOUNCED, message="the refund was paid and came back")
+    return RefundFailed(order_id=order_id, refund_id="rfd_1", amount=euros(1000), return_id=return_id, reason=reason)
+
+
 class TestFollowing:
     def test_shelf_and_money_report_on_their_own(self) -> None:
         placed = a_placed()
@@ -345,6 +350,27 @@ class TestFollowing:
         paid = RefundSucceeded(order_id=placed.order_id, refund_id="rfd_2", amount=euros(1000), return_id=claim.id)
         note_refund(paid, cases, a_moment())
         assert (claim.refund, claim.refunded) == (RefundState.REFUNDED, euros(1000))
+
+    def test_a_refund_that_came_back_has_not_been_paid(self) -> None:
+        placed = a_placed()
+        cases = cases_of(placed)
+        claim = a_return(cases, placed.order_id)
+        approve(cases, claim)
+        receive(cases, claim)
+        paid = RefundSucceeded(order_id=placed.order_id, refund_id="rfd_1", amount=euros(1000), return_id=claim.id)
+        note_refund(paid, cases, a_moment())
+        note_failed_refund(bounced(placed.order_id, claim.id), cases, a_moment())
+        assert (claim.refund, claim.refunded) == (RefundState.FAILED, euros(0))
+
+    def test_a_refund_without_a_return_that_came_back_leaves_its_amount_for_returns(self) -> None:
+        placed = a_placed()
+        cases = cases_of(placed)
+        purchase = cases.purchases[placed.order_id]
+        paid = RefundSucceeded(order_id=placed.order_id, refund_id="rfd_1", amount=euros(1000))
+        note_refund(paid, cases, a_moment())
+        assert purchase.refunded_outside == 1000
+        note_failed_refund(bounced(placed.order_id), cases, a_moment())
+        assert purchase.refunded_outside == 0
 
     def test_a_parcel_that_names_no_return_of_ours_changes_nothing(self) -> None:
         placed = a_placed()
