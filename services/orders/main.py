@@ -2,6 +2,7 @@
 
 from services.orders.api import internal, router
 from services.orders.consumers import routes
+from services.orders.metrics import keep_measuring
 from services.orders.repository import load_book, save_book
 from services.orders.settings import Settings
 from shared.runtime import Service, run
@@ -13,6 +14,7 @@ SERVICE = Service(
     routes=routes,
     load=load_book,
     save=save_book,
+    workers=[keep_measuring],
     package="services.orders",
 )
 

@@ -1,6 +1,6 @@
 """The working set to and from the tables: one statement a table and batch, mapping written out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from services.orders.domain.axes import fulfilment_status, payment_status
@@ -11,7 +11,7 @@ from services.orders.domain.offer import Offer
 from services.orders.domain.order import Order, PaymentTerms
 from services.orders.domain.standing import Status
 from services.orders.domain.timeline import Happening
-from services.orders.metrics import ORDERS
+from services.orders.metrics import ORDERS, OVERSOLD
 from services.orders.rows import facts_from_json, facts_to_json, reasons_from_json
 from services.orders.usecases.cancel_order import CancelOrder
 from services.orders.usecases.import_orders import ImportOrders, imported_order_id
@@ -25,6 +25,8 @@ from shared.effects import Due
 from shared.jsonable import dumps
 from shared.messaging.message import Message
 from shared.money import Money
+
+_STOCK = "stock"
 
 
 async def load_book(messages: Sequence[Message], connection: Connection) -> OrderBook:
@@ -103,12 +105,12 @@ async def _load_orders(order_ids: list[str], book: OrderBook, connection: Connec
     rows = await connection.fetch(_SELECT_ORDERS, order_ids)
     held = [row["id"] for row in rows if row["held"]]
     holds = await connection.fetch("SELECT * FROM order_hold WHERE order_id = ANY($1)", held) if held else []
-    book.held_before = set(held)
     book.orders = {row["id"]: _order(row) for row in rows}
     book.before = {order_id: order.status for order_id, order in book.orders.items()}
     for row in holds:
         hold = Hold(reasons_from_json(row["reasons"]), row["since"])
         book.orders[row["order_id"]].holds[row["code"]] = hold
+    book.held_before = {order_id: frozenset(book.orders[order_id].holds) for order_id in held}
 
 
 def _order(row: Row) -> Order:
@@ -260,7 +262,7 @@ async def _update_orders(changed: Sequence[Order], connection: Connection) -> No
     await connection.execute(_UPDATE_ORDERS, *_columns(rows))
 
 
-async def _save_holds(changed: Sequence[Order], held_before: set[str], connection: Connection) -> None:
+async def _save_holds(changed: Sequence[Order], held_before: Container[str], connection: Connection) -> None:
     """The open holds as they now are. Orders that nothing holds cost no statement."""
     touched = [order for order in changed if order.holds or order.id in held_before]
     if not touched:
@@ -331,3 +333,5 @@ def _count(book: OrderBook) -> None:
             ORDERS.labels(order.market, Status.PLACED).inc()
         if order.status is not book.before.get(order_id, Status.PLACED):
             ORDERS.labels(order.market, order.status).inc()
+        if _STOCK in order.holds and not order.refusable and _STOCK not in book.held_before.get(order_id, ()):
+            OVERSOLD.labels(order.channel).inc()

@@ -25,7 +25,9 @@ class OrderBook:
 
     orders: dict[str, Order] = field(default_factory=dict[str, Order])
     before: dict[str, Status] = field(default_factory=dict[str, Status])  # the orders' statuses when they were loaded
-    held_before: set[str] = field(default_factory=set[str])
+    held_before: dict[str, frozenset[str]] = field(
+        default_factory=dict[str, frozenset[str]]
+    )  # and the codes of their holds
     offers: dict[str, Offer] = field(default_factory=dict[str, Offer])
     imported: dict[str, str] = field(default_factory=dict[str, str])  # order id to the hash of what the channel sent
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])  # of new orders

@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
+from services.orders.metrics import measure
 from services.orders.schemas import OrderOut
 from shared.contracts.orders import (
     HoldCleared,
@@ -275,6 +277,8 @@ async def test_the_timeline_tells_causes_before_effects_whatever_the_clocks_say(
     places = {event["id"]: place for place, event in enumerate(told)}
     assert all(places[event["cause"]] < places[event["id"]] for event in told if event["cause"] in places)
     assert told[0]["summary"].startswith("Order ")
+    assert "tok_ok" not in str(told)
+    assert not any({"token", "signals", "card_fingerprint"} & set(event["data"]) for event in told)
     assert (told[1]["service"], told[1]["data"]["order_id"]) == ("inventory", order_id)
 
 
@@ -396,3 +400,41 @@ async def test_an_order_id_with_a_nul_is_refused_wherever_it_stands(bench: Bench
         people = await internal.post("/internal/v1/recipients:batch", json={"order_ids": ["ord_\0"]})
     assert (timeline.status_code, timeline.json()["code"]) == (400, "request.nul")
     assert (people.status_code, people.json()["code"]) == (422, "request.invalid")
+
+
+# ── What is measured ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_orders_are_counted_by_market_and_state_and_holds_are_measured(bench: Bench) -> None:
+    def of(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    before = [of("freeport_orders_total", market="DE", state=state) for state in ("placed", "confirmed", "rejected")]
+    oversold = of("freeport_orders_oversold_total", channel="bazaar")
+    await confirmed(bench)
+    await bench.deliver(build.refused(await placed(bench)))
+    async with bench.client as client:
+        (sold,) = (await client.post("/v1/orders:import", json={"orders": [build.import_json()]})).json()["data"]
+    await bench.deliver(build.refused(sold["id"], waiting=True), build.held(sold["id"]), build.approved(sold["id"]))
+    after = [of("freeport_orders_total", market="DE", state=state) for state in ("placed", "confirmed", "rejected")]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [3, 1, 1]
+    assert of("freeport_orders_oversold_total", channel="bazaar") == oversold + 1
+    await measure(bench.database)
+    assert [of("freeport_orders_held", code=code) for code in ("stock", "customs_papers", "risk_review")] == [1, 1, 0]
+    assert of("freeport_orders_held_oldest_age_seconds", code="stock") > 0
+
+
+async def test_the_api_describes_itself_with_examples(bench: Bench) -> None:
+    async with bench.client as client:
+        described = (await client.get("/openapi.json")).json()
+    assert {operation["operationId"] for path in described["paths"].values() for operation in path.values()} == {
+        "orders.place",
+        "orders.list",
+        "orders.get",
+        "orders.timeline",
+        "orders.cancel",
+        "orders.import",
+        "recipients.batch",
+    }
+    for name in ("OrderIn", "ImportIn", "CancellationIn"):
+        assert described["components"]["schemas"][name]["examples"]
