@@ -26,6 +26,7 @@ from freeport.state import is_owned
 
 REPORT = "demo-report.json"
 _REST_S = 30.0
+_LOG_WIDTH = 140  # of the table where there is no terminal to fit it into
 
 
 def demo(
@@ -46,6 +47,8 @@ def demo(
     chosen = _chosen(scene or [])
     # With --json standard output is the report's alone.
     console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console.width = max(console.width, _LOG_WIDTH)
     with _running(place, port_base, console) as platform:
         report = asyncio.run(_demonstrate(platform, chosen, console))
         report.write(place.directory / REPORT)
