@@ -87,7 +87,7 @@ async def quote(
 ) -> QuoteOut:
     """What sending the goods there costs, signed: orders believes it without asking. Good for half an hour."""
     settings: Settings = kit_of(request).settings
-    known, now = await queries.products(database, [line.sku for line in body.lines])
+    known, now = await queries.products(database, caller.store_id, [line.sku for line in body.lines])
     wanted = FreightRequest(
         destination=body.destination.to_destination(),
         lines=tuple((line.sku, line.quantity) for line in body.lines),

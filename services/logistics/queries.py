@@ -144,9 +144,11 @@ async def tracking_number(database: Database, store_id: str, order_id: str, parc
     return number
 
 
-async def products(database: Database, skus: Sequence[str]) -> tuple[dict[str, Product], datetime]:
-    """What is known of some SKUs, and the database's time."""
-    rows = await database.fetch("SELECT * FROM product WHERE sku = ANY($1)", sorted(set(skus)))
+async def products(database: Database, store_id: str, skus: Sequence[str]) -> tuple[dict[str, Product], datetime]:
+    """What is known of some SKUs of the store, and the database's time."""
+    rows = await database.fetch(
+        "SELECT * FROM product WHERE sku = ANY($1) AND store_id = $2", sorted(set(skus)), store_id
+    )
     return {row["sku"]: product_from(row) for row in rows}, await database.fetchval("SELECT now()")
 
 

@@ -520,14 +520,18 @@ def _scan(place: Place, scan: Scan) -> tuple[Any, ...]:
 
 
 _PRODUCTS = """
-INSERT INTO product (sku, version, titles, category, hs_code, origin_country, weight_grams, flags, claims_preference, withdrawn)
-SELECT sku, version, titles::jsonb, category, hs_code, origin_country, weight_grams, flags::jsonb, claims_preference, withdrawn
-FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::text[], $9::bool[], $10::bool[])
-    AS given(sku, version, titles, category, hs_code, origin_country, weight_grams, flags, claims_preference, withdrawn)
+INSERT INTO product (sku, version, titles, category, hs_code, origin_country, weight_grams, flags, claims_preference, withdrawn,
+                     store_id)
+SELECT sku, version, titles::jsonb, category, hs_code, origin_country, weight_grams, flags::jsonb, claims_preference, withdrawn,
+       store_id
+FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::text[], $9::bool[], $10::bool[],
+            $11::text[])
+    AS given(sku, version, titles, category, hs_code, origin_country, weight_grams, flags, claims_preference, withdrawn, store_id)
 ON CONFLICT (sku) DO UPDATE SET
     version = excluded.version, titles = excluded.titles, category = excluded.category, hs_code = excluded.hs_code,
     origin_country = excluded.origin_country, weight_grams = excluded.weight_grams, flags = excluded.flags,
-    claims_preference = excluded.claims_preference, withdrawn = excluded.withdrawn
+    claims_preference = excluded.claims_preference, withdrawn = excluded.withdrawn,
+    store_id = excluded.store_id
 WHERE product.version < excluded.version
 """
 _RULEBOOK = "INSERT INTO rulebook (version, content, first_used_at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING"
@@ -545,6 +549,7 @@ def _product(product: Any) -> tuple[Any, ...]:
         json_text(product.flags),
         product.claims_preference,
         product.withdrawn,
+        product.store_id,
     )
 
 

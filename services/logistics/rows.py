@@ -90,6 +90,7 @@ def product_from(row: Row) -> Product:
         flags=tuple(GoodsFlag(flag) for flag in row["flags"]),
         claims_preference=row["claims_preference"],
         withdrawn=row["withdrawn"],
+        store_id=row["store_id"],
     )
 
 

@@ -215,6 +215,7 @@ product = Table(
     Column("flags", JSONB, nullable=False),
     Column("claims_preference", Boolean, nullable=False),
     Column("withdrawn", Boolean, nullable=False),
+    _text("store_id"),
 )
 
 # Every rule book that ever decided, so that a decision can be replayed.

@@ -19,6 +19,7 @@ class Product:
     flags: tuple[GoodsFlag, ...] = ()
     claims_preference: bool = False
     withdrawn: bool = False
+    store_id: str = ""
 
     @property
     def description(self) -> str:

@@ -1,5 +1,7 @@
 """The catalog changed: every order that is held and contains the product is judged again."""
 
+from dataclasses import replace
+
 from services.logistics.domain.customs import judge
 from services.logistics.domain.desk import Desk
 from services.logistics.domain.goods import Product
@@ -21,30 +23,15 @@ def learn_product(published: ProductPublished, desk: Desk, now: Moment) -> Effec
         weight_grams=published.weight_grams,
         flags=published.flags,
         claims_preference=published.claims_preference,
+        store_id=now.store_id,
     )
     return recheck(product.sku, desk, now) if desk.learn(product) else []
 
 
 def withdraw_product(withdrawn: ProductWithdrawn, desk: Desk, now: Moment) -> Effects:
     """It is quoted no more. What is known of it stays: orders that were placed go on."""
-    known = desk.products.get(withdrawn.sku)
-    if known is None:
-        desk.learn(Product(sku=withdrawn.sku, version=withdrawn.version, withdrawn=True))
-    else:
-        desk.learn(
-            Product(
-                sku=known.sku,
-                version=withdrawn.version,
-                titles=known.titles,
-                category=known.category,
-                hs_code=known.hs_code,
-                origin_country=known.origin_country,
-                weight_grams=known.weight_grams,
-                flags=known.flags,
-                claims_preference=known.claims_preference,
-                withdrawn=True,
-            )
-        )
+    known = desk.products.get(withdrawn.sku) or Product(sku=withdrawn.sku, store_id=now.store_id)
+    desk.learn(replace(known, version=withdrawn.version, withdrawn=True))
     return []
 
 

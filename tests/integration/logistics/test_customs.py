@@ -258,6 +258,12 @@ async def test_a_quote_is_a_token_that_orders_can_verify(bench: Bench) -> None:
     assert "not in this quote" in answer["notes"][0]
 
 
+async def test_another_stores_goods_are_not_quoted(bench: Bench) -> None:
+    await bench.deliver(published())
+    answer = await bench.client_of(OTHER_STORE).post("/v1/quotes", json=QUOTE)
+    assert answer.json()["code"] == "quote.unknown_product"
+
+
 async def test_the_published_key_is_the_one_that_signs(bench: Bench) -> None:
     (key,) = (await bench.client_of(None).get("/v1/quote-keys")).json()["keys"]
     expected = urlsafe_b64encode(KEY.public_key().public_bytes_raw()).decode().rstrip("=")
