@@ -90,12 +90,12 @@ class RefundSucceeded(Event):
 
 
 REFUND_BOUNCED = "refund.bounced"
-"""The reason's code where a refund had succeeded and the money came back."""
+"""The code of the reason in `RefundFailed` where the refund had succeeded and the money came back."""
 
 
 @event("payments.refund.failed.v1", topic=REFUND, key="order_id")
 class RefundFailed(Event):
-    """The provider will not refund, or (`REFUND_BOUNCED`) what had been refunded came back; a person must look."""
+    """The provider will not refund; a person must look."""
 
     order_id: str
     refund_id: str
