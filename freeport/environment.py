@@ -35,6 +35,8 @@ def service_program(service: str, role: str, home: Home, ports: Ports, secrets: 
     env = {
         **_python(home),
         "FREEPORT_SERVICE": service,
+        # The one embedded replica: killed and started again it goes on at once. Further replicas need other names.
+        "FREEPORT_INSTANCE": f"{service}-1",
         "FREEPORT_HOST": LOOPBACK,
         "FREEPORT_PORT": str(ports.of(service)),
         "FREEPORT_DATABASE_URL": database.app_url(admin),

@@ -173,7 +173,7 @@ class _Loops:
         self._start("relay", relay.run())
         if desk.router.topics:
             kit.ready = False
-            self._consumer = Consumer(desk, kit.settings.kafka, joined=kit.set_ready)
+            self._consumer = Consumer(desk, kit.settings.kafka, instance=kit.settings.instance, joined=kit.set_ready)
             self._start("consumer", self._consumer.run())
         self._start("deadlines", repeat("deadlines", lambda: settle_deadlines(desk), asyncio.Event(), 0.5))
         self._start("released", repeat("released", lambda: settle_released(desk), asyncio.Event(), 1.0))

@@ -14,6 +14,7 @@ class ServiceSettings(BaseSettings):
     database_url: SecretStr
     owner_database_url: SecretStr | None = None  # needed by `migrate` only
     kafka: str = ""
+    instance: str = ""  # a name that outlives this process among its service's replicas: see kafka.join
     pool_size: int = 8
     queue_capacity: int = 2000
     log_level: str = "INFO"

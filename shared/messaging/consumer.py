@@ -34,9 +34,12 @@ _GATHER_S = 0.005
 class Consumer:
     """One member of a service's consumer group."""
 
-    def __init__(self, desk: "Desk[Any]", bootstrap: str, *, joined: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, desk: "Desk[Any]", bootstrap: str, *, instance: str = "", joined: Callable[[], None] = lambda: None
+    ) -> None:
         self._desk = desk
         self._bootstrap = bootstrap
+        self._instance = instance
         self._joined = joined
         self._stopping = False
         self._reached: dict[Partition, int] = {}
@@ -59,7 +62,10 @@ class Consumer:
 
     async def _consume(self) -> None:
         topics = [topic.name for topic in self._desk.router.topics]
-        client = await kafka.join(self._bootstrap, topics, group=f"freeport.{self._desk.name}", client=self._desk.name)
+        name = self._desk.name
+        client = await kafka.join(
+            self._bootstrap, topics, group=f"freeport.{name}", client=name, instance=self._instance
+        )
         self._reached = {}
         try:
             self._joined()

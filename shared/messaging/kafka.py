@@ -51,13 +51,18 @@ class ProducerClient(Protocol):
     async def stop(self) -> None: ...
 
 
-async def join(bootstrap: str, topics: Sequence[str], *, group: str, client: str) -> ConsumerClient:
-    """Join a group. Raises KafkaError or TimeoutError, and leaves nothing behind."""
+async def join(bootstrap: str, topics: Sequence[str], *, group: str, client: str, instance: str = "") -> ConsumerClient:
+    """Join a group. Raises KafkaError or TimeoutError, and leaves nothing behind.
+
+    With an `instance` name (unique in the group) a member that was killed and started again takes its partitions back
+    at once; without one they wait for the dead member's session to end.
+    """
     consumer = AIOKafkaConsumer(
         *topics,
         bootstrap_servers=bootstrap,
         client_id=client,
         group_id=group,
+        group_instance_id=instance or None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         # A killed member's partitions wait this long for another. One that is only slow may lose them and come back: what it
