@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from prometheus_client import Counter
@@ -70,6 +70,18 @@ DocumentPath = Annotated[str, Path(pattern=r"^doc_[0-9a-hjkmnp-tv-z]{26}$")]
 ParcelPath = Annotated[str, Path(pattern=r"^pcl_[0-9a-hjkmnp-tv-z]{26}$")]
 Listed = Depends(only_known_parameters)
 
+_PDF: dict[int | str, dict[str, Any]] = {200: {"content": {"application/pdf": {}}}}
+_EXAMPLE = {
+    "type": "parcel.scanned",
+    "timestamp": "2026-11-24T13:00:01Z",
+    "data": {
+        "tracking_number": "LX000000015CN",
+        "reference": "pcl_01jc2v8k9q4t6x0m3n5p7r9s1v",
+        "code": "in_transit",
+        "scanned_at": "2026-11-24T13:00:00Z",
+        "country": "CN",
+    },
+}
 _CARRIER = "freepost"
 _WEBHOOK_LIMIT = 64 * 1024
 UNKNOWN_CODES = Counter(
@@ -125,7 +137,9 @@ async def supply_document(
     return await commands.execute(caller, body.to_command(caller))
 
 
-@router.get("/documents/{document_id}.pdf", operation_id="documents.pdf", responses=PROBLEMS, response_class=Response)
+@router.get(
+    "/documents/{document_id}.pdf", operation_id="documents.pdf", responses=_PDF | PROBLEMS, response_class=Response
+)
 async def document_pdf(document_id: DocumentPath, caller: CustomsReader, request: Request, database: Reads) -> Response:
     """A commercial invoice or packing list as PDF, or the file of a supplied document as it was supplied."""
     found = await queries.paper_file(database, caller.store_id, document_id)
@@ -187,7 +201,7 @@ async def get_papers(order_id: OrderPath, caller: CustomsReader, database: Reads
 @router.get(
     "/shipments/{order_id}/parcels/{parcel_id}/label.pdf",
     operation_id="shipments.label",
-    responses=PROBLEMS,
+    responses=_PDF | PROBLEMS,
     response_class=Response,
 )
 async def get_label(
@@ -232,7 +246,12 @@ async def erase_recipient(
 # ── The carrier ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@webhooks.post("/carrier", operation_id="webhook.carrier", responses={200: {"model": WebhookOut}, **PROBLEMS})
+@webhooks.post(
+    "/carrier",
+    operation_id="webhook.carrier",
+    responses={200: {"model": WebhookOut}, 202: {"model": WebhookOut}, **PROBLEMS},
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"example": _EXAMPLE}}}},
+)
 async def hear_carrier(request: Request, commands: Commands, database: Reads) -> Response:
     """The carrier's webhooks (Standard Webhooks): scans, in any order and as often as it likes."""
     body = await request.body()

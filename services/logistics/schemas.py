@@ -2,7 +2,7 @@
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -17,6 +17,7 @@ from shared.http import Body, Caller, Country, Sku, Text, View, examples
 from shared.money import Money
 from shared.postal import postal_area
 
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 MAX_FILE = 512 * 1024
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 OrderId = Annotated[str, Field(pattern=r"^ord_[0-9a-hjkmnp-tv-z]{26}$")]
@@ -331,7 +332,7 @@ class WebhookScan(BaseModel):
     tracking_number: str = Field(min_length=1, max_length=60)
     reference: str = Field(default="", max_length=80)
     code: str = Field(min_length=1, max_length=60)
-    scanned_at: AwareDatetime
+    scanned_at: Annotated[AwareDatetime, Field(ge=_EARLIEST, le=_LATEST)]
     country: str = Field(default="", max_length=2)
 
     @field_validator("*", mode="after")

@@ -338,7 +338,7 @@ async def test_both_secrets_are_good_while_they_are_exchanged(bench: Bench) -> N
 @pytest.mark.parametrize(
     "body",
     [
-        b"{}", b"[]", b"not json", a_webhook(scanned_at="yesterday"), a_webhook(scanned_at="2026-11-24T13:00:00"),
+        b"{}", b"[]", b"not json", a_webhook(scanned_at="yesterday"), a_webhook(scanned_at="0001-01-01T00:00:00+14:00"), a_webhook(scanned_at="2026-11-24T13:00:00"),
         a_webhook(code=""), a_webhook(tracking_number="a\0b"), a_webhook(code=5),
     ],
 )  # fmt: skip
