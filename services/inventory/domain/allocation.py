@@ -65,16 +65,14 @@ def plan_allocation(
     short = tuple(_shortfalls(demand, offers))
     if short:
         return Shortage(short)
-    return tuple(_draw(demand, one_warehouse(demand, offers) or fewest_parcels(demand, offers)))
-
-
-def one_warehouse(demand: Mapping[str, int], offers: Sequence[Offer]) -> Sequence[Offer]:
-    """The first warehouse that holds everything; nothing when none does."""
-    return next(((offer,) for offer in offers if _covers(demand, (offer,))), ())
+    return tuple(_draw(demand, fewest_parcels(demand, offers)))
 
 
 def fewest_parcels(demand: Mapping[str, int], offers: Sequence[Offer]) -> Sequence[Offer]:
-    """The smallest set of warehouses that covers the demand; the offers together must cover it."""
+    """The smallest set of warehouses that covers the demand, the preferred ones first; together the offers must cover it.
+
+    One warehouse that holds everything is the smallest set there is.
+    """
     if len(offers) > _TRY_ALL:
         return _largest_first(demand, offers)
     sizes = range(1, len(offers) + 1)

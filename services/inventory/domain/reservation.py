@@ -187,7 +187,9 @@ class Reservation:
 
     def let_go(self, status: Status) -> tuple[Allocation, ...]:
         """End the hold as `status`. Returns exactly what it held, which may be nothing."""
-        held = self.allocations if self.holding else ()
+        if self.status is Status.CONSUMED:
+            raise IllegalStep(f"the goods of order {self.order_id} have left")
+        held = self.allocations
         self.allocations, self.expires_at = (), None
         self._become(status)
         return held

@@ -9,7 +9,6 @@ from services.inventory.domain.allocation import (
     Shortage,
     demand_of,
     fewest_parcels,
-    one_warehouse,
     plan_allocation,
     units_of,
 )
@@ -108,8 +107,10 @@ def test_with_very_many_warehouses_the_largest_share_goes_first() -> None:
     assert [offer.warehouse.code for offer in fewest_parcels({"MUG": 11}, [*small, *large])] == ["T0", "T1", "S00"]
 
 
-def test_no_warehouse_is_chosen_where_none_holds_everything() -> None:
-    assert one_warehouse({"MUG": 2}, [Offer(BERLIN, {"MUG": 1})]) == ()
+def test_with_very_many_warehouses_one_that_holds_everything_still_wins() -> None:
+    small = [Offer(a_warehouse(f"S{n:02d}"), {"MUG": 4}) for n in range(20)]
+    large = [Offer(a_warehouse(f"T{n}"), {"MUG": 5}) for n in range(2)]
+    assert [offer.warehouse.code for offer in fewest_parcels({"MUG": 5}, [*small, *large])] == ["T0"]
 
 
 skus = st.sampled_from(["A", "B", "C"])

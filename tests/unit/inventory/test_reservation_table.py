@@ -146,6 +146,14 @@ def test_an_order_that_holds_is_not_shipped_unplanned() -> None:
         reservation.ship_unplanned((MUG,))
 
 
+def test_what_has_left_cannot_be_given_back() -> None:
+    reservation = Reservation(order_id=order_id(1), store_id="str_demo")
+    reservation.hold((MUG,), None)
+    reservation.consume()
+    with pytest.raises(IllegalStep, match="have left"):
+        reservation.let_go(Status.RELEASED)
+
+
 def test_more_than_was_consumed_cannot_be_restocked() -> None:
     reservation = Reservation(order_id=order_id(1), store_id="str_demo")
     reservation.hold((MUG,), None)
