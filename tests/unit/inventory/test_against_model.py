@@ -162,4 +162,4 @@ class InventoryAgainstModel(RuleBasedStateMachine):
 
 
 TestInventoryAgainstModel = InventoryAgainstModel.TestCase
-TestInventoryAgainstModel.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestInventoryAgainstModel.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

@@ -17,7 +17,7 @@ router = Router[Shelves]()
 routes(router)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(messages=histories, sizes=batch_sizes())
 def test_batching_is_never_visible_and_the_ledger_folds_to_the_counters(
     messages: list[Message], sizes: list[int]
