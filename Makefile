@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status urls logs reset demo test unit integration e2e check format stats lock audit
+.PHONY: help setup up down status urls logs reset demo test unit integration e2e check contracts format stats lock audit
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ check: .venv/installed ## format, lint, types, imports, architecture
 	@$(BIN)/basedpyright
 	@$(BIN)/lint-imports --no-logo
 	@if [ -d tests/architecture ]; then $(RUN) pytest -q tests/architecture; fi
+
+contracts: .venv/installed ## write the JSON Schema of every event; refuses what would break somebody
+	@$(RUN) scripts.contracts
 
 format: .venv/installed ## put the code in order
 	@$(BIN)/ruff format .
