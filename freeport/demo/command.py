@@ -100,21 +100,21 @@ def _running(home: Home, port_base: int, console: Console) -> Generator[Platform
     if is_owned(home):
         yield Platform.load(home.directory)
         return
-    _freeport(home, console, "up", "--detach", "--port-base", str(port_base))
+    _freeport(home, "up", "--detach", "--port-base", str(port_base))
     stay = False
     try:
         yield Platform.load(home.directory)
         stay = _stays_up()
     finally:
         if not stay:
-            _freeport(home, console, "down")
+            console.print("Stopping what was started.")
+            _freeport(home, "down")
 
 
-def _freeport(home: Home, console: Console, *arguments: str) -> None:
-    """The command in a process of its own; what it prints, stage by stage, is seen."""
-    command = (sys.executable, "-m", "freeport", *arguments, "--home", str(home.directory))
-    seen = sys.stderr if console.stderr else None
-    if subprocess.run(command, cwd=ROOT, stdout=seen, check=False).returncode:
+def _freeport(home: Home, *arguments: str) -> None:
+    """The command in a process of its own. With --json its progress, stage by stage, and its errors go to standard error."""
+    command = (sys.executable, "-m", "freeport", *arguments, "--json", "--home", str(home.directory))
+    if subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False).returncode:
         raise typer.Exit(1)  # it has said why
 
 
