@@ -142,6 +142,7 @@ class Facts:
     card_matches: bool = True
     papers: Papers = Papers.NONE
     findings: tuple[Reason, ...] = ()
+    payment_asked: bool = False  # by us, once
     payment: Payment = Payment.NONE
     decline: Reason | None = None
     action_url: str = ""

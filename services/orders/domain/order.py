@@ -122,7 +122,8 @@ class Order(Standing):
     def _take(self, step: Step) -> Event:
         match step:
             case RequestPayment():
-                self.facts = replace(self.facts, payment=Payment.REQUESTED)
+                payment = Payment.REQUESTED if self.facts.payment is Payment.NONE else self.facts.payment
+                self.facts = replace(self.facts, payment=payment, payment_asked=True)
                 return self._payment_request()
             case Confirm():
                 self.status = Status.CONFIRMED

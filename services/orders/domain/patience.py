@@ -25,7 +25,7 @@ def waits_for(order: Standing) -> Waiting | None:
         return _after_confirmation(order.facts)
     if order.status.ended:
         return None
-    return _agreement(order.facts) if order.facts.payment is Payment.NONE else _payment(order.facts)
+    return _payment(order.facts) if order.facts.payment_asked else _agreement(order.facts)
 
 
 def _agreement(facts: Facts) -> Waiting | None:

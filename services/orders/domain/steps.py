@@ -60,8 +60,8 @@ def _while_placed(order: Standing) -> Step | None:
     # Papers may still be missing: the buyer pays, the parcel waits. Whether they can be had at all is awaited.
     if facts.risk is not Verdict.APPROVED or not facts.stock.was_planned:
         return None
-    if facts.payment is Payment.NONE and facts.papers is not Papers.NONE:
-        return RequestPayment()
+    if not facts.payment_asked:
+        return RequestPayment() if facts.papers is not Papers.NONE else None
     if facts.payment in (Payment.AUTHORISED, Payment.CAPTURED) and _card_is_fine(facts):
         return Confirm()
     return None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.orders.domain.order import Order
@@ -242,7 +242,11 @@ ANYTHING = st.sampled_from(
 )  # fmt: skip
 
 
+UNASKED = [b.reserved(), b.review_decided(), b.authorised()]  # no papers yet, and nobody had asked for the payment
+
+
 @given(st.lists(ANYTHING, max_size=30), st.booleans())
+@example(UNASKED, False)
 def test_even_nonsense_is_answered_and_no_step_is_taken_twice(messages: list[Event], sold: bool) -> None:
     order = b.a_sold_order() if sold else b.an_order()
     published: list[Event] = []
