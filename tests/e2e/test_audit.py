@@ -14,7 +14,7 @@ from freeport.audit.books import Books, Connection, ProviderBook
 from freeport.audit.check import ask
 from freeport.audit.command import CHECKS, audit_platform
 from freeport.demo.scene import Result
-from freeport.layout import SERVICES
+from freeport.layout import ROOT, SERVICES
 from freeport.platform import Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -241,3 +241,8 @@ async def test_a_charge_that_the_provider_lost_is_missed(
     assert found["payments.agree_with_provider"] == (
         f"{lost['reference']}: the provider knows nothing of charge {lost['id']}",
     )
+
+
+def test_the_guide_lists_every_check() -> None:
+    guide = (ROOT / "docs" / "audit.md").read_text()
+    assert [check.name for check in CHECKS if f"| `{check.name}` |" not in guide] == []
