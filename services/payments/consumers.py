@@ -3,12 +3,13 @@
 from services.payments.domain.books import Books
 from services.payments.domain.moves import ACTION_DEADLINE, RENEWAL_DEADLINE
 from services.payments.usecases.capture_payment import capture_at_delivery, capture_at_dispatch
+from services.payments.usecases.expire_action import expire_action
 from services.payments.usecases.hear_provider import hear_provider
 from services.payments.usecases.hear_refund import hear_refund
 from services.payments.usecases.hear_webhook import EARLY_DEADLINE, HearWebhook, apply_early_webhooks, hear_webhook
-from services.payments.usecases.keep_deadlines import expire_action, renew_authorisation
 from services.payments.usecases.record_payout import RecordPayout, record_payout
 from services.payments.usecases.refund_return import refund_kept_goods, refund_received_return
+from services.payments.usecases.renew_authorisation import renew_authorisation
 from services.payments.usecases.request_payment import request_payment
 from services.payments.usecases.request_refund import RequestRefund, request_refund
 from services.payments.usecases.undo_payment import undo_payment

@@ -4,9 +4,9 @@ from services.support.domain.cases import Cases
 from services.support.domain.ticket import FIRST_RESPONSE_DEADLINE
 from services.support.usecases.answer_ticket import AnswerTicket, answer_ticket
 from services.support.usecases.approve_return import ApproveReturn, approve_return
-from services.support.usecases.follow_return import note_failed_refund, note_parcel, note_refund, note_restock
 from services.support.usecases.keep_order_copy import keep_cancellation, keep_delivery, keep_dispatch, keep_placed_order
 from services.support.usecases.miss_first_response import miss_first_response
+from services.support.usecases.note_return import note_failed_refund, note_parcel, note_refund, note_restock
 from services.support.usecases.open_ticket import OpenTicket, open_ticket
 from services.support.usecases.receive_return import ReceiveReturn, receive_return
 from services.support.usecases.refuse_return import RefuseReturn, refuse_return

@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 
 from services.support.domain.cases import Cases
 from services.support.domain.purchase import Purchase
-from services.support.usecases.follow_return import note_refund
 from services.support.usecases.keep_order_copy import (
     keep_cancellation,
     keep_delivery,
     keep_dispatch,
     keep_placed_order,
 )
+from services.support.usecases.note_return import note_refund
 from shared.contracts.logistics import ShipmentDelivered
 from shared.contracts.orders import OrderCancelled
 from shared.contracts.payments import RefundSucceeded

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.support.domain.return_policy import ReturnReason
-from services.support.usecases.follow_return import note_failed_refund, note_refund
+from services.support.usecases.note_return import note_failed_refund, note_refund
 from services.support.usecases.refuse_return import RefusalReason, RefuseReturn, refuse_return
 from shared.contracts.payments import RefundFailed, RefundSucceeded
 from shared.contracts.support import ReturnApproved, ReturnReceived

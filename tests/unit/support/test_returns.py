@@ -5,8 +5,8 @@ import pytest
 
 from services.support.domain.return_policy import Distance, ReturnCosts, ReturnReason
 from services.support.domain.return_states import RefundState, RestockState, ReturnState
-from services.support.usecases.follow_return import note_failed_refund, note_parcel, note_refund, note_restock
 from services.support.usecases.keep_order_copy import keep_cancellation, keep_dispatch
+from services.support.usecases.note_return import note_failed_refund, note_parcel, note_refund, note_restock
 from services.support.usecases.refuse_return import RefusalReason, RefuseReturn, refuse_return
 from shared.contracts.inventory import StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived

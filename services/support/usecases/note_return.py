@@ -1,4 +1,4 @@
-"""Follow what others do about a return: the parcel, the shelf, the money."""
+"""Note what others do about a return: the parcel, the shelf, the money."""
 
 from services.support.domain.cases import Cases
 from shared.contracts.inventory import StockRestocked
