@@ -6,7 +6,13 @@ from services.support.usecases.answer_ticket import AnswerTicket, answer_ticket
 from services.support.usecases.approve_return import ApproveReturn, approve_return
 from services.support.usecases.keep_order_copy import keep_cancellation, keep_delivery, keep_dispatch, keep_placed_order
 from services.support.usecases.miss_first_response import miss_first_response
-from services.support.usecases.note_return import note_failed_refund, note_parcel, note_refund, note_restock
+from services.support.usecases.note_return import (
+    note_failed_refund,
+    note_parcel,
+    note_refund,
+    note_requested_refund,
+    note_restock,
+)
 from services.support.usecases.open_ticket import OpenTicket, open_ticket
 from services.support.usecases.receive_return import ReceiveReturn, receive_return
 from services.support.usecases.refuse_return import RefuseReturn, refuse_return
@@ -15,7 +21,7 @@ from services.support.usecases.resolve_ticket import ResolveTicket, resolve_tick
 from shared.contracts.inventory import StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived, ShipmentDelivered, ShipmentDispatched
 from shared.contracts.orders import OrderCancelled, OrderPlaced
-from shared.contracts.payments import RefundFailed, RefundSucceeded
+from shared.contracts.payments import RefundFailed, RefundRequested, RefundSucceeded
 from shared.messaging.routing import Router
 
 
@@ -31,6 +37,7 @@ def routes(on: Router[Cases]) -> None:
     on(ReceiveReturn, receive_return)
     on(ReturnParcelArrived, note_parcel)
     on(StockRestocked, note_restock)
+    on(RefundRequested, note_requested_refund)
     on(RefundSucceeded, note_refund)
     on(RefundFailed, note_failed_refund)
     on(OpenTicket, open_ticket)

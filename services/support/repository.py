@@ -20,7 +20,7 @@ from services.support.usecases.resolve_ticket import ResolveTicket
 from shared.contracts.inventory import StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived, ShipmentDelivered, ShipmentDispatched
 from shared.contracts.orders import OrderCancelled, OrderPlaced
-from shared.contracts.payments import RefundFailed, RefundSucceeded
+from shared.contracts.payments import RefundFailed, RefundRequested, RefundSucceeded
 from shared.database import Connection, Stale
 from shared.effects import Due
 from shared.jsonable import dumps
@@ -70,7 +70,7 @@ class _Named:
                 self.orders_with_returns.add(body.order_id)
             case ApproveReturn() | RefuseReturn() | ReceiveReturn():
                 self.returns.add(body.return_id)
-            case ReturnParcelArrived() | StockRestocked() | RefundSucceeded() | RefundFailed():
+            case ReturnParcelArrived() | StockRestocked() | RefundRequested() | RefundSucceeded() | RefundFailed():
                 self.orders_with_returns.add(body.order_id)
             case OpenTicket():
                 self.orders |= {body.order_id} if body.order_id else set()

@@ -49,7 +49,7 @@ class Purchase:
     dispatched_at: datetime | None = None
     delivered_at: datetime | None = None
     cancelled_at: datetime | None = None
-    refunded_outside: int = 0  # minor units given back without a return
+    refunded_outside: int = 0  # minor units promised or given back without a return
 
     @property
     def is_known(self) -> bool:

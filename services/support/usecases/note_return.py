@@ -3,7 +3,7 @@
 from services.support.domain.cases import Cases
 from shared.contracts.inventory import StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived
-from shared.contracts.payments import REFUND_BOUNCED, RefundFailed, RefundSucceeded
+from shared.contracts.payments import REFUND_BOUNCED, RefundFailed, RefundRequested, RefundSucceeded
 from shared.effects import Effects, Moment
 
 
@@ -24,12 +24,17 @@ def note_restock(restocked: StockRestocked, cases: Cases, moment: Moment) -> Eff
     return ()
 
 
-def note_refund(refund: RefundSucceeded, cases: Cases, moment: Moment) -> Effects:
-    """Money went back: for a return, or else for the order, and then less is left for its returns."""
-    claim = cases.returns.get(refund.return_id)
-    if claim is None:
+def note_requested_refund(refund: RefundRequested, cases: Cases, moment: Moment) -> Effects:
+    """Money is promised for no return of ours: less is left for returns from now on, for it may be paid out days later."""
+    if refund.return_id not in cases.returns:
         cases.purchase(refund.order_id).refunded_outside += refund.amount.amount
-    else:
+    return ()
+
+
+def note_refund(refund: RefundSucceeded, cases: Cases, moment: Moment) -> Effects:
+    """Money went back for a return. What went back without one counts since it was promised."""
+    claim = cases.returns.get(refund.return_id)
+    if claim is not None:
         claim.refund_succeeded(refund.amount)
         cases.touch(claim)
     return ()
@@ -38,13 +43,12 @@ def note_refund(refund: RefundSucceeded, cases: Cases, moment: Moment) -> Effect
 def note_failed_refund(refund: RefundFailed, cases: Cases, moment: Moment) -> Effects:
     """The provider will not refund, or the money came back; a person must look."""
     claim = cases.returns.get(refund.return_id)
-    bounced = refund.reason.code == REFUND_BOUNCED
-    if claim is not None:
-        if bounced:
-            claim.refund_bounced(refund.amount)
-        else:
-            claim.refund_failed()
-        cases.touch(claim)
-    elif bounced:
+    if claim is None:
         cases.purchase(refund.order_id).refunded_outside -= refund.amount.amount
+        return ()
+    if refund.reason.code == REFUND_BOUNCED:
+        claim.refund_bounced(refund.amount)
+    else:
+        claim.refund_failed()
+    cases.touch(claim)
     return ()

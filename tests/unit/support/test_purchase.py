@@ -11,10 +11,10 @@ from services.support.usecases.keep_order_copy import (
     keep_dispatch,
     keep_placed_order,
 )
-from services.support.usecases.note_return import note_refund
+from services.support.usecases.note_return import note_requested_refund
 from shared.contracts.logistics import ShipmentDelivered
 from shared.contracts.orders import OrderCancelled
-from shared.contracts.payments import RefundSucceeded
+from shared.contracts.payments import RefundRequested
 from tests.builders.support import COSTS, NOON, a_dispatch, a_moment, a_placed, cases_of, euros
 
 
@@ -55,7 +55,10 @@ def test_facts_make_the_same_copy_in_any_order() -> None:
         (keep_dispatch, a_dispatch(placed, units={"MUG": 1, "CUP": 1})),
         (keep_delivery, ShipmentDelivered(order_id=placed.order_id, shipment_id="shp_1", delivered_at=NOON)),
         (keep_cancellation, OrderCancelled(order_id=placed.order_id, reason="late", requested_by="buyer")),
-        (note_refund, RefundSucceeded(order_id=placed.order_id, refund_id="rfd_1", amount=euros(100))),
+        (
+            note_requested_refund,
+            RefundRequested(order_id=placed.order_id, refund_id="rfd_1", amount=euros(100), reason="late"),
+        ),
     ]
     copies: list[Purchase] = []
     for order in permutations(facts):

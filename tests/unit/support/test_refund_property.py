@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.support.domain.return_policy import ReturnReason
-from services.support.usecases.note_return import note_failed_refund, note_refund
+from services.support.usecases.note_return import note_failed_refund, note_refund, note_requested_refund
 from services.support.usecases.refuse_return import RefusalReason, RefuseReturn, refuse_return
-from shared.contracts.payments import RefundFailed, RefundSucceeded
+from shared.contracts.payments import RefundFailed, RefundRequested, RefundSucceeded
 from shared.contracts.support import ReturnApproved, ReturnReceived
 from shared.contracts.values import Grade, Reason
 from shared.errors import Refusal
@@ -56,8 +56,10 @@ def test_no_sequence_refunds_more_than_was_paid(lines: Any, steps: list[Any], di
                 )
             case ("refund", amount) if outside + told + amount <= placed.totals.total.amount:
                 outside += amount
-                event = RefundSucceeded(order_id=placed.order_id, refund_id="rfd_x", amount=euros(amount))
-                note_refund(event, cases, a_moment())
+                wanted = RefundRequested(
+                    order_id=placed.order_id, refund_id="rfd_x", amount=euros(amount), reason="goodwill"
+                )
+                note_requested_refund(wanted, cases, a_moment())
             case ("approve", _, send_back) if claim:
                 decision = approve(cases, claim, send_back)
             case ("refuse", _) if claim:

@@ -6,12 +6,18 @@ import pytest
 from services.support.domain.return_policy import Distance, ReturnCosts, ReturnReason
 from services.support.domain.return_states import RefundState, RestockState, ReturnState
 from services.support.usecases.keep_order_copy import keep_cancellation, keep_dispatch
-from services.support.usecases.note_return import note_failed_refund, note_parcel, note_refund, note_restock
+from services.support.usecases.note_return import (
+    note_failed_refund,
+    note_parcel,
+    note_refund,
+    note_requested_refund,
+    note_restock,
+)
 from services.support.usecases.refuse_return import RefusalReason, RefuseReturn, refuse_return
 from shared.contracts.inventory import StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived
 from shared.contracts.orders import OrderCancelled
-from shared.contracts.payments import REFUND_BOUNCED, RefundFailed, RefundSucceeded
+from shared.contracts.payments import REFUND_BOUNCED, RefundFailed, RefundRequested, RefundSucceeded
 from shared.contracts.support import ReturnApproved, ReturnReceived, ReturnRefused, ReturnRequested
 from shared.contracts.values import Grade, Reason, ReceivedLine, ReturnLine
 from shared.money import Money
@@ -300,7 +306,8 @@ class TestReceiving:
     def test_a_refund_outside_of_returns_leaves_less_for_them(self) -> None:
         placed = a_placed((("MUG", 1, 1000),))
         cases = cases_of(placed)
-        note_refund(RefundSucceeded(order_id=placed.order_id, refund_id="rfd_1", amount=euros(700)), cases, a_moment())
+        wanted = RefundRequested(order_id=placed.order_id, refund_id="rfd_1", amount=euros(700), reason="goodwill")
+        note_requested_refund(wanted, cases, a_moment())
         claim = a_return(cases, placed.order_id)
         approve(cases, claim)
         (event,) = events_of(receive(cases, claim))
@@ -330,6 +337,12 @@ class TestReceiving:
 def bounced(order_id: str, return_id: str = "") -> RefundFailed:
     reason = Reason(code=REFUND_BOUNCED, message="the refund was paid and came back")
     return RefundFailed(order_id=order_id, refund_id="rfd_1", amount=euros(1000), return_id=return_id, reason=reason)
+
+
+def promised(order_id: str, return_id: str = "") -> RefundRequested:
+    return RefundRequested(
+        order_id=order_id, refund_id="rfd_1", amount=euros(1000), return_id=return_id, reason="goodwill"
+    )
 
 
 class TestFollowing:
@@ -362,15 +375,34 @@ class TestFollowing:
         note_failed_refund(bounced(placed.order_id, claim.id), cases, a_moment())
         assert (claim.refund, claim.refunded) == (RefundState.FAILED, euros(0))
 
-    def test_a_refund_without_a_return_that_came_back_leaves_its_amount_for_returns(self) -> None:
+    def test_a_refund_without_a_return_leaves_less_for_returns_from_the_moment_it_is_promised(self) -> None:
         placed = a_placed()
         cases = cases_of(placed)
-        purchase = cases.purchases[placed.order_id]
-        paid = RefundSucceeded(order_id=placed.order_id, refund_id="rfd_1", amount=euros(1000))
-        note_refund(paid, cases, a_moment())
-        assert purchase.refunded_outside == 1000
+        note_requested_refund(promised(placed.order_id), cases, a_moment())
+        note_refund(RefundSucceeded(order_id=placed.order_id, refund_id="rfd_1", amount=euros(1000)), cases, a_moment())
+        assert cases.purchases[placed.order_id].refunded_outside == 1000
+
+    @pytest.mark.parametrize("paid_before", [True, False])
+    def test_a_refund_without_a_return_that_failed_or_came_back_leaves_its_amount_for_returns(
+        self, paid_before: bool
+    ) -> None:
+        placed = a_placed()
+        cases = cases_of(placed)
+        note_requested_refund(promised(placed.order_id), cases, a_moment())
+        if paid_before:
+            paid = RefundSucceeded(order_id=placed.order_id, refund_id="rfd_1", amount=euros(1000))
+            note_refund(paid, cases, a_moment())
         note_failed_refund(bounced(placed.order_id), cases, a_moment())
-        assert purchase.refunded_outside == 0
+        assert cases.purchases[placed.order_id].refunded_outside == 0
+
+    def test_the_refund_of_a_return_is_not_counted_twice(self) -> None:
+        placed = a_placed()
+        cases = cases_of(placed)
+        claim = a_return(cases, placed.order_id)
+        approve(cases, claim)
+        receive(cases, claim)
+        note_requested_refund(promised(placed.order_id, claim.id), cases, a_moment())
+        assert cases.purchases[placed.order_id].refunded_outside == 0
 
     def test_a_parcel_that_names_no_return_of_ours_changes_nothing(self) -> None:
         placed = a_placed()
