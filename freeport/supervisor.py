@@ -138,8 +138,9 @@ class Keeper:
             return False
         try:
             await self._start()
-        except StartupError:
-            # Its words are in the program's log; the state says that it is tried again.
+        except (StartupError, OSError):
+            # Its words are in the program's log (an OSError: no memory or disk for a process); the state says that it is
+            # tried again.
             return False
         return True
 

@@ -8,6 +8,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -238,7 +239,11 @@ class Supervision:
 
     def _set(self, state: State) -> None:
         self._state = state
-        write(self.home, state)
+        try:
+            write(self.home, state)
+        except OSError as error:
+            # A full disk must not end the supervision of what still runs.
+            sys.stderr.write(f"the state could not be written: {error}\n")
         self._listener(state)
 
 

@@ -47,6 +47,28 @@ async def test_a_program_that_keeps_dying_backs_off_and_says_when_it_is_tried_ne
     assert backing_off.process is None
 
 
+async def test_a_program_that_cannot_even_be_launched_again_is_tried_on(
+    make_program: MakeProgram, reports: Reports
+) -> None:
+    class NoMemory(ProgramPart):
+        launches = 0
+
+        def start(self) -> None:
+            self.launches += 1
+            if self.launches == 2:
+                raise BlockingIOError("cannot allocate memory")
+            super().start()
+
+    keeper = Keeper(NoMemory(make_program(FOREVER)), reports, QUICK)
+    await keeper.begin()
+    first = (await reports.until(lambda state: state.condition is Condition.RUNNING)).process
+    assert first is not None
+    os.kill(first.pid, signal.SIGKILL)
+    again = await reports.until(lambda state: state.condition is Condition.RUNNING and state.restarts == 2)
+    await keeper.end()
+    assert again.process != first
+
+
 def test_pauses_double_up_to_the_longest() -> None:
     backoff = Backoff(first=0.25, longest=30.0)
     assert [backoff.pause(deaths) for deaths in (1, 2, 3, 8, 1000)] == [0.25, 0.5, 1.0, 30.0, 30.0]
