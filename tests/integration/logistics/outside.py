@@ -79,18 +79,28 @@ class Ear:
         self.bench: Bench | None = None
         self.heard = 0
         self.statuses: list[int] = []
+        self.late: list[tuple[dict[str, str], bytes]] = []
         self.changed = asyncio.Event()
         self.app = FastAPI()
-        self.app.add_api_route("/webhooks/carrier", self.pass_on, methods=["POST"])
+        self.app.add_api_route("/webhooks/carrier", self.take, methods=["POST"])
 
-    async def pass_on(self, request: Request) -> Response:
+    async def take(self, request: Request) -> Response:
+        names = ("webhook-id", "webhook-timestamp", "webhook-signature", "content-type")
+        heard = {name: request.headers[name] for name in names}, await request.body()
         if self.bench is None:
-            return Response(status_code=503)
-        headers = {
-            name: value for name, value in request.headers.items() if name.startswith(("webhook-", "content-type"))
-        }
-        async with self.bench.client_of(None) as client:
-            answer = await client.post("/webhooks/carrier", content=await request.body(), headers=headers)
+            self.late.append(heard)
+            return Response(status_code=200)
+        return await self._pass_on(self.bench, *heard)
+
+    async def hear_at_last(self, bench: Bench) -> None:
+        """What came while nobody listened, newest first; from now on everything is heard at once."""
+        self.bench = bench
+        while self.late:
+            await self._pass_on(bench, *self.late.pop())
+
+    async def _pass_on(self, bench: Bench, headers: dict[str, str], body: bytes) -> Response:
+        async with bench.client_of(None) as client:
+            answer = await client.post("/webhooks/carrier", content=body, headers=headers)
         self.heard += 1
         self.statuses.append(answer.status_code)
         self.changed.set()
@@ -98,9 +108,11 @@ class Ear:
 
     async def until(self, enough: Callable[[], Awaitable[bool]]) -> None:
         """Wait until something holds, looking again after every webhook."""
-        async with asyncio.timeout(20):
-            while not await enough():
-                self.changed.clear()
+        async with asyncio.timeout(30):
+            while True:
+                self.changed.clear()  # before looking: what comes while we look counts
+                if await enough():
+                    return
                 await self.changed.wait()
 
 

@@ -1,5 +1,6 @@
 """An order's way through logistics, with its real database, the sandbox carrier and real sockets."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from io import BytesIO
 from pathlib import Path
@@ -403,3 +404,63 @@ async def test_held_papers_keep_a_confirmed_order_from_being_booked(shipping: Sh
     await bench.deliver(published(version=2))
     await bench.calls()
     assert len(await bench.published(ShipmentBooked)) == 1
+
+
+# ── Everything at once ────────────────────────────────────────────────────────────────────────────────────────────────
+
+MOMENTS = ("placed", "orders.recipient", "carrier.label", "booked", "picked up, not heard of", "dispatched", "never")
+
+
+async def test_buyers_change_their_minds_at_any_moment_and_the_carriers_book_agrees(shipping: Shipping) -> None:
+    """Two replicas book; every wish is answered once, no live label is left behind, and nobody's parcel is forgotten."""
+    bench, world, ear = shipping
+    other = await bench.replica()
+    orders = {an_order_id(f"{moment} {number}"): moment for moment in MOMENTS for number in range(3)}
+
+    async def wish(*moments: str, order_id: str = "") -> None:
+        wishing = [each for each, moment in orders.items() if moment in moments and order_id in ("", each)]
+        if wishing:
+            wishes = (OrderCancellationRequested(order_id=each, reason="x", requested_by="buyer") for each in wishing)
+            await bench.deliver(*wishes)
+
+    await bench.deliver(published(), *(placed(order_id=order_id) for order_id in orders))
+    await wish("placed")
+    await bench.deliver(*(confirmed(order_id=order_id) for order_id in orders))
+    async with outside(bench.kit.settings) as gateways:
+
+        async def while_calling(call: Call) -> dict[str, Any] | None:
+            answer = await gateways[call.kind](call)
+            if call.request["round"] == 1:
+                await wish(call.kind, order_id=call.key)
+            return answer
+
+        hooked = dict.fromkeys(gateways, while_calling)
+        await asyncio.gather(bench.calls(hooked), other.calls(hooked))
+    await wish("booked")
+    await bench.calls()
+    ear.bench = None
+    await world.advance(5)
+    await wish("picked up, not heard of")
+    await asyncio.gather(bench.calls(), other.calls())
+    await ear.hear_at_last(bench)
+    gone = [order_id for order_id, moment in orders.items() if moment in MOMENTS[4:]]
+
+    async def all_are(wanted: str) -> bool:
+        return {await state(bench, order_id) for order_id in gone} == {wanted}
+
+    await ear.until(lambda: all_are("dispatched"))
+    await wish("dispatched")
+    await world.advance(100)
+    await ear.until(lambda: all_are("delivered"))
+
+    cancelled = {order_id for order_id, moment in orders.items() if moment in MOMENTS[:4]}
+    refused = {order_id for order_id, moment in orders.items() if moment in MOMENTS[4:6]}
+    assert sorted(event.order_id for event in await bench.published(ShipmentCancelled)) == sorted(cancelled)
+    assert sorted(event.order_id for event in await bench.published(CancellationRefused)) == sorted(refused)
+    parcels = await bench.database.fetch("SELECT order_id, parcel_id FROM parcel")
+    order_of = {row["parcel_id"]: row["order_id"] for row in parcels}
+    labels = (await world.book())["labels"]
+    alive = [order_of[label["reference"]] for label in labels if label["status"] != "void"]
+    assert sorted(alive) == sorted(set(orders) - cancelled)
+    for order_id in orders:
+        assert await state(bench, order_id) == ("cancelled" if order_id in cancelled else "delivered")
