@@ -14,6 +14,7 @@ from typing import Annotated, Any, Generic, Protocol, TypeVar, cast
 
 import asyncpg
 import orjson
+import pycountry
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -35,6 +36,7 @@ from shared.ids import new_id
 from shared.jsonable import dumps
 from shared.messaging.combiner import Combiner, OutcomeUnknown, QueueFull
 from shared.messaging.sources import MISMATCH, Answer, Pending
+from shared.money import Money
 
 _log = structlog.get_logger()
 _STATIC = Path(__file__).parent / "static"
@@ -494,8 +496,27 @@ Sku = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-/ ]{0
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1 alpha-2."""
 
-Instant = AwareDatetime
-"""RFC 3339 with a zone."""
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is before the year 1 or after the year 9999 in UTC") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""RFC 3339 with a zone; it comes as UTC."""
+
+
+def in_real_currency(money: Money) -> Money:
+    """For `AfterValidator`: money of a currency that ISO 4217 lists, for of another nobody knows the minor unit. Raises ValueError."""
+    known: object = pycountry.currencies.get(alpha_3=money.currency)  # pyright: ignore[reportUnknownMemberType] - untyped
+    if known is None or money.currency in _NO_MONEY:
+        raise ValueError(f"{money.currency} is not a currency of ISO 4217")
+    return money
+
+
+_NO_MONEY = frozenset({"XXX", "XTS"})  # "no currency", and the code for tests
 
 
 class Body(BaseModel):

@@ -21,7 +21,7 @@ from services.catalog.domain.product import Media, Outcome, ProductContent, Prod
 from services.catalog.usecases.publish_products import Submission
 from shared.contracts.values import GoodsFlag
 from shared.errors import Kind, Refusal
-from shared.http import Body, Country, FieldError, LongText, Sku, Text, View, examples
+from shared.http import Body, Country, FieldError, LongText, Sku, Text, View, examples, in_real_currency
 from shared.money import Money
 
 # Far above any price, far below what a bigint holds once tax is added.
@@ -56,7 +56,7 @@ class PriceIn(Body):
     """A price in a market."""
 
     market: MarketCode
-    price: Annotated[Money, AfterValidator(_price)]
+    price: Annotated[Money, AfterValidator(_price), AfterValidator(in_real_currency)]
     tax_included: bool | None = Field(None, description="Whether the tax is inside. Left out: as buyers there see it.")
     tax_rate_bps: int | None = Field(
         None, ge=0, le=10_000, description="The product's own rate where not the standard one."

@@ -18,7 +18,7 @@ from services.orders.usecases.cancel_order import CancelOrder
 from services.orders.usecases.import_orders import ImportedOrder, ImportOrders, Outcome
 from services.orders.usecases.place_order import PlaceOrder
 from shared.contracts.values import Destination, Incoterm, PaymentMethod, PaymentMode, ServiceLevel
-from shared.http import Body, Country, Instant, Sku, Text, View, examples
+from shared.http import Body, Country, Instant, Sku, Text, View, examples, in_real_currency
 from shared.money import Money
 from shared.quote import MAX_TOKEN, QuoteClaims
 
@@ -67,7 +67,7 @@ IsoCountry = Annotated[Country, AfterValidator(_known_country)]
 Market = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 """A market's code: the country's."""
 
-Amount = Annotated[Money, AfterValidator(_price)]
+Amount = Annotated[Money, AfterValidator(_price), AfterValidator(in_real_currency)]
 Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
 Token = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]*$", max_length=255)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]

@@ -253,3 +253,10 @@ async def test_markets_say_how_prices_are_shown(bench: Bench) -> None:
     assert (found["US"]["currency"], found["US"]["shows_tax_included"]) == ("USD", False)
     assert (await bench.client.get("/v1/markets/JP")).json() == found["JP"]
     assert (await bench.client.get("/v1/markets/XX")).status_code == 404
+
+
+async def test_a_price_in_a_currency_that_there_is_not_is_refused(put: Put) -> None:
+    price = {"market": "DE", "price": {"amount": "999", "currency": "ZZZ"}, "foreign_currency": True}
+    (result,) = await put(a_product("MUG") | {"prices": [price]})
+    assert (result["outcome"], result["problem"]["code"]) == ("refused", "product.malformed")
+    assert result["problem"]["errors"][0]["pointer"] == "/prices/0/price"

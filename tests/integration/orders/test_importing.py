@@ -126,3 +126,20 @@ async def test_a_wholesale_invoice_of_a_thousand_lines_is_one_order(bench: Bench
     size = await bench.database.fetchval("SELECT max(octet_length(payload)) FROM outbox")
     assert size < 900_000, "an event must fit into a Kafka record of a megabyte"
     assert (await send(bench, build.import_json("2", lines=[line] * (MAX_IMPORT_LINES + 1)))).status_code == 422
+
+
+@pytest.mark.parametrize("currency", ["XXX", "ZZZ", "EUX"])
+async def test_no_channel_sells_for_a_currency_that_there_is_not(bench: Bench, currency: str) -> None:
+    order = build.import_json()
+    line = order["lines"][0] | {"unit_price": {"amount": "999", "currency": currency}}
+    answer = await send(bench, order | {"lines": [line]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "request.invalid")
+    assert answer.json()["errors"][0]["pointer"].startswith("/orders/0/lines/0/unit_price")
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_a_moment_that_is_none_in_utc_is_refused_wherever_it_stands(bench: Bench, moment: str) -> None:
+    answer = await send(bench, build.import_json() | {"placed_at": moment})
+    async with bench.client as client:
+        listed = await client.get("/v1/orders", params={"created_at[lt]": moment})
+    assert (answer.status_code, listed.status_code) == (422, 400)
