@@ -510,8 +510,7 @@ Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 def in_real_currency(money: Money) -> Money:
     """For `AfterValidator`: money of a currency that ISO 4217 lists, for of another nobody knows the minor unit. Raises ValueError."""
-    known: object = pycountry.currencies.get(alpha_3=money.currency)  # pyright: ignore[reportUnknownMemberType] - untyped
-    if known is None or money.currency in _NO_MONEY:
+    if cast("Any", pycountry.currencies).get(alpha_3=money.currency) is None or money.currency in _NO_MONEY:
         raise ValueError(f"{money.currency} is not a currency of ISO 4217")
     return money
 
@@ -579,7 +578,21 @@ def decode_cursor(cursor: str | None, parts: int) -> list[str] | None:
             return cast("list[str]", place)
     except ValueError:
         pass  # the refusal below tells
-    raise Refused(Refusal(code="cursor.malformed", detail="this is not a cursor of this list", kind=Kind.MALFORMED))
+    raise Refused(_NO_CURSOR)
+
+
+def cursor_moment(part: str) -> datetime:
+    """The moment that a part of a cursor names, in UTC. Raises Refused `cursor.malformed`."""
+    try:
+        moment = datetime.fromisoformat(part)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # the refusal below tells
+    raise Refused(_NO_CURSOR)
+
+
+_NO_CURSOR = Refusal(code="cursor.malformed", detail="this is not a cursor of this list", kind=Kind.MALFORMED)
 
 
 async def only_known_parameters(request: Request) -> None:

@@ -33,6 +33,7 @@ from shared.http import (
     Limit,
     Page,
     Reads,
+    cursor_moment,
     decode_cursor,
     kit_of,
     only_known_parameters,
@@ -205,7 +206,7 @@ def _key(settings: Settings) -> bytes:
 
 def _place(after: str | None) -> tuple[datetime, str] | None:
     place = decode_cursor(after, 2)
-    return (datetime.fromisoformat(place[0]), place[1]) if place else None
+    return (cursor_moment(place[0]), place[1]) if place else None
 
 
 def _order(view: OrderOut, status: int, headers: dict[str, Any]) -> Response:

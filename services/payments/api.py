@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +23,7 @@ from shared.http import (
     Limit,
     Page,
     Reads,
+    cursor_moment,
     decode_cursor,
     kit_of,
     only_known_parameters,
@@ -178,17 +179,5 @@ def _hint_in(body: bytes) -> _Hint:
 
 
 def _place(cursor: str | None) -> tuple[datetime, str] | None:
-    place: Any = decode_cursor(cursor, 2)
-    if place is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(place[0])
-    except ValueError as error:
-        raise _foreign_cursor() from error
-    if instant.tzinfo is None:
-        raise _foreign_cursor()
-    return instant, place[1]
-
-
-def _foreign_cursor() -> Refused:
-    return Refused(Refusal(code="cursor.malformed", detail="this is not a cursor of this list", kind=Kind.MALFORMED))
+    place = decode_cursor(cursor, 2)
+    return (cursor_moment(place[0]), place[1]) if place else None

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from services.risk.domain.order_file import Assessment
@@ -20,8 +19,8 @@ from services.risk.schemas import (
 )
 from shared.contracts.values import Reason
 from shared.database import Database, Row
-from shared.errors import Kind, Refusal, Refused, not_found
-from shared.http import Page, decode_cursor, page
+from shared.errors import not_found
+from shared.http import Page, cursor_moment, decode_cursor, page
 
 _QUEUE = """
 SELECT * FROM review WHERE store_id = $1 AND ($2::text IS NULL OR status = $2)
@@ -43,7 +42,7 @@ async def reviews(
     if place is None:
         rows = await database.fetch(_QUEUE, store_id, status, limit + 1)
     else:
-        settled, due_at, review_id = place[0] == "settled", _instant(place[1]), place[2]
+        settled, due_at, review_id = place[0] == "settled", cursor_moment(place[1]), place[2]
         rows = await database.fetch(_QUEUE_AFTER, store_id, status, limit + 1, settled, due_at, review_id)
     found = [_review_out(row) for row in rows]
     return page(found, limit, _place_of)
@@ -176,13 +175,3 @@ def _reasons(reasons: Sequence[Reason]) -> list[ReasonOut]:
         ReasonOut(**{name: value for name, value in asdict(reason).items() if name in ReasonOut.model_fields})
         for reason in reasons
     ]
-
-
-def _instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-        if instant.tzinfo is not None:
-            return instant
-    except ValueError:
-        pass  # the refusal below tells
-    raise Refused(Refusal(code="cursor.malformed", detail="this is not a cursor of this list", kind=Kind.MALFORMED))

@@ -6,7 +6,7 @@ import pytest_asyncio
 
 from shared import auth
 from shared.errors import Refused
-from shared.http import decode_cursor, encode_cursor, page
+from shared.http import cursor_moment, decode_cursor, encode_cursor, page
 from tests.fixtures.bench import Bench, BenchFactory
 from tests.kit.till.main import SERVICE
 
@@ -173,3 +173,12 @@ async def test_a_trace_goes_from_the_request_to_its_events(bench: Bench) -> None
     rows = await bench.database.fetch("SELECT headers FROM outbox ORDER BY id")
     assert rows[0]["headers"]["traceparent"] == trace
     assert rows[1]["headers"]["traceparent"].startswith("00-")
+
+
+@pytest.mark.parametrize(
+    "part", ["", "x", "2026-11-24T00:00:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"]
+)
+def test_a_place_in_time_that_there_is_not_is_no_cursor(part: str) -> None:
+    with pytest.raises(Refused) as refused:
+        cursor_moment(part)
+    assert refused.value.refusal.code == "cursor.malformed"

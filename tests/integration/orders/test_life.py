@@ -22,6 +22,7 @@ from shared.contracts.orders import (
     OrderRejected,
     PaymentRequested,
 )
+from shared.http import encode_cursor
 from shared.messaging.codec import Envelope
 from tests.builders import orders as build
 from tests.fixtures.bench import OTHER_STORE, Bench
@@ -392,6 +393,13 @@ async def test_recipients_are_handed_out_on_their_own_scope_only(bench: Bench) -
     assert (person["order_id"], person["name"], person["address"]["city"]) == (order_id, "Erika Mustermann", "Berlin")
     assert answer.json()["missing"] == ["ord_nobody"]
     assert (forbidden.status_code, stranger.status_code) == (403, 401)
+
+
+@pytest.mark.parametrize("moment", ["x", "", "2026-11-24T00:00:00", "9999-12-31T23:59:59-14:00", "9" * 30])
+async def test_a_made_up_place_in_the_list_is_refused(bench: Bench, moment: str) -> None:
+    async with bench.client as client:
+        answer = await client.get("/v1/orders", params={"after": encode_cursor([moment, "ord_x"])})
+    assert (answer.status_code, answer.json()["code"]) == (400, "cursor.malformed")
 
 
 async def test_an_order_id_with_a_nul_is_refused_wherever_it_stands(bench: Bench) -> None:

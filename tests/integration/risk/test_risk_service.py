@@ -300,8 +300,9 @@ async def test_a_question_that_makes_no_sense_is_refused(bench: Bench, parameter
     assert (await bench.client.get("/v1/reviews", params=parameters)).status_code == 400
 
 
-async def test_a_cursor_of_our_shape_with_a_date_that_is_none_is_refused(bench: Bench) -> None:
-    response = await bench.client.get("/v1/reviews", params={"after": encode_cursor(["open", "never", "rev_1"])})
+@pytest.mark.parametrize("moment", ["never", "9999-12-31T23:59:59-14:00"])
+async def test_a_cursor_of_our_shape_with_a_date_that_is_none_is_refused(bench: Bench, moment: str) -> None:
+    response = await bench.client.get("/v1/reviews", params={"after": encode_cursor(["open", moment, "rev_1"])})
     assert (response.status_code, response.json()["code"]) == (400, "cursor.malformed")
 
 
