@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain, count
 from typing import Any
 
 import httpx
@@ -101,6 +102,8 @@ class World:
             "lines": [{"sku": sku, "quantity": stock}],
         }
         await self.api.post("inventory", "/v1/stock/adjustments", delivery, key=f"stock-{sku}")
+        # Logistics hears of goods by event; an order that came before would be held for that, too.
+        await self.quote(sku, 1, "DE")
         return sku
 
     async def publish(self, sku: str, **known: Any) -> None:
@@ -168,16 +171,17 @@ class World:
 
     async def place(self, order: Order, *, key: str = "", wait: int = 10) -> Answer:
         """Place it; the answer is the order as soon as it is decided. Goods that orders has not heard of yet are waited for."""
-        key = key or f"order-{secrets.token_hex(8)}"
+        first = key or f"order-{secrets.token_hex(8)}"
+        # A refusal is stored under its key, so the next try has another.
+        keys = chain([first], (f"{first}-{number}" for number in count(2)))
 
         async def attempt() -> Answer | Problem:
-            nonlocal key
+            prefer = {"Prefer": f"wait={wait}"}
             try:
-                return await self.api.post("orders", "/v1/orders", order, key=key, headers={"Prefer": f"wait={wait}"})
+                return await self.api.post("orders", "/v1/orders", order, key=next(keys), headers=prefer)
             except Problem as problem:
                 if problem.code != "product.unknown":
                     raise
-                key = f"{key}-again"  # a refusal is stored under its key
                 return problem
 
         placed = await until(attempt, lambda seen: isinstance(seen, Answer), "goods that orders knows", within=WITHIN_S)
