@@ -79,6 +79,8 @@ class Desk(Generic[S]):
 
         Infrastructure errors are no message's fault: they are retried for ever, so bound or cancel the call from outside.
         """
+        if not len(source):
+            return
         attempts = 0
         collisions = 0
         while True:

@@ -141,7 +141,8 @@ class Relay:
 
     async def _idle(self, idle_s: float) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), idle_s)
+            async with asyncio.timeout(idle_s):  # wait_for may swallow a cancellation in Python 3.11
+                await self._wake.wait()
         except TimeoutError:
             return
 

@@ -123,6 +123,7 @@ async def repeat(name: str, step: Callable[[], Awaitable[int]], wake: Wake, idle
             continue
         if not found:
             try:
-                await asyncio.wait_for(wake.wait(), idle_s)
+                async with asyncio.timeout(idle_s):  # wait_for may swallow a cancellation in Python 3.11
+                    await wake.wait()
             except TimeoutError:
                 continue
