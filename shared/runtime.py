@@ -24,7 +24,7 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.desk import Desk, Load, Save
 from shared.messaging.relay import Relay
 from shared.messaging.routing import Router
-from shared.messaging.workers import Gateways, make_calls, repeat, settle_deadlines, settle_released
+from shared.messaging.workers import Gateways, call_loops, repeat, settle_deadlines, settle_released
 from shared.migrations import migrate
 from shared.settings import ServiceSettings
 
@@ -179,7 +179,8 @@ class _Loops:
         self._start("released", repeat("released", lambda: settle_released(desk), asyncio.Event(), 1.0))
         self._start("housekeeping", keep_house(kit.database, relay))
         if gateways:
-            self._start("calls", repeat("calls", lambda: make_calls(desk, gateways), kit.committed.event(), 0.5))
+            for name, loop in call_loops(desk, gateways, kit.committed.event()).items():
+                self._start(name, loop)
         for worker in service.workers:
             self._start(worker.__name__, worker(kit))
 

@@ -1,7 +1,7 @@
 """The loops that bring due deadlines, answers of the outside world and released parked events to the desk."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -17,6 +17,7 @@ _CLAIM_S = 60
 _BATCH = 200
 _CALLS_AT_ONCE = 32
 _CALL_PATIENCE_S = 30.0
+_SPARES = 3
 
 Gateway = Callable[[Call], Awaitable[dict[str, Any] | None]]
 Gateways = Mapping[str, Gateway]
@@ -95,6 +96,15 @@ async def _postpone(call_id: str, attempts: int, database: Database) -> None:
     await database.execute(
         "UPDATE outside_call SET next_at = now() + make_interval(secs => $2) WHERE id = $1", call_id, pause
     )
+
+
+def call_loops(desk: "Desk[Any]", gateways: Gateways, woken: Wake) -> dict[str, Coroutine[Any, Any, None]]:
+    """The loops that make calls: one that commits wake, and spares for when it waits for a slow other side.
+
+    A batch of calls is as slow as its slowest; without spares one call that hangs would hold up all that come after it.
+    """
+    wakes: dict[str, Wake] = {"calls": woken} | {f"calls-{n}": asyncio.Event() for n in range(1, _SPARES + 1)}
+    return {name: repeat(name, lambda: make_calls(desk, gateways), wake, 0.5) for name, wake in wakes.items()}
 
 
 async def settle_released(desk: "Desk[Any]") -> int:

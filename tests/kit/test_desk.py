@@ -15,6 +15,7 @@ from shared.effects import Call
 from shared.ids import new_id
 from shared.messaging import deadletters
 from shared.messaging.codec import Envelope
+from shared.messaging.workers import call_loops
 from tests.fixtures.bench import Bench, BenchFactory
 from tests.kit.till import main as till
 from tests.kit.till.main import SERVICE
@@ -285,6 +286,38 @@ async def test_a_gateway_with_a_bug_loses_no_call(service_bench: BenchFactory) -
     await bench.database.execute("UPDATE outside_call SET next_at = now()")
     assert await bench.calls({"till.ring": ring}) == 1
     assert (await counts(bench))["rung"] == 1
+
+
+async def test_a_call_that_hangs_holds_up_no_other(service_bench: BenchFactory) -> None:
+    bench = await service_bench(SERVICE)
+    hanging, over = asyncio.Event(), asyncio.Event()
+
+    async def ring(call: Call) -> dict[str, Any] | None:
+        if call.key == "slow":
+            hanging.set()
+            await over.wait()
+        return {"ok": True}
+
+    loops = [
+        asyncio.create_task(loop)
+        for loop in call_loops(bench.kit.desk, {"till.ring": ring}, bench.kit.committed.event()).values()
+    ]
+    try:
+        await bench.deliver(confirmed("slow"))
+        await bench.due()
+        async with asyncio.timeout(10):
+            await hanging.wait()
+            await bench.deliver(confirmed("quick"))
+            await bench.due()
+            while (await counts(bench)).get("rung") != 1:  # noqa: ASYNC110 (the fact is in the database)
+                await asyncio.sleep(0.02)
+            over.set()
+            while (await counts(bench)).get("rung") != 2:  # noqa: ASYNC110 (the fact is in the database)
+                await asyncio.sleep(0.02)
+    finally:
+        for loop in loops:
+            loop.cancel()
+        await asyncio.wait(loops)
 
 
 async def test_the_same_answer_brought_by_two_replicas_counts_once(service_bench: BenchFactory) -> None:
