@@ -89,7 +89,15 @@ def make_report(plan: Plan, played: Played, seconds: float) -> Report:
 
 def _account_table(account: Account) -> Table:
     """Pounds for each country, and the lines of all of them."""
-    table = Table("£", "read", *(bucket.value.replace("_", " ") for bucket in Bucket), "", box=None, header_style="dim")
+    table = Table(
+        "£",
+        "read",
+        *(bucket.value.replace("_", " ") for bucket in Bucket),
+        "",
+        box=None,
+        padding=(0, 1, 0, 0),
+        header_style="dim",
+    )
     for column in table.columns[1:-1]:
         column.justify = "right"
     for country in sorted(account.countries):
