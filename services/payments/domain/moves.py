@@ -303,6 +303,8 @@ def announce_declined(payment: Payment, scene: Scene) -> list[Effect]:
         code = "action_expired"
     effects = _settle_action(payment)
     payment.told, payment.attention = "", ""
+    if payment.current.status is ChargeStatus.ASKED:
+        payment.current.status = ChargeStatus.DECLINED
     payment.current.decline_code = code or payment.current.decline_code or "declined"
     effects.append(
         PaymentDeclined(

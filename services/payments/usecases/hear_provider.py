@@ -1,7 +1,7 @@
 """The provider answered, or did not: about a charge."""
 
 from services.payments.domain.books import Books
-from services.payments.domain.charge import Charge
+from services.payments.domain.charge import Charge, ChargeStatus
 from services.payments.domain.moves import News, Scene, hear, hear_absence, hear_silence, take
 from shared.effects import Answered, Effects, Moment
 
@@ -18,6 +18,7 @@ def hear_provider(answered: Answered, books: Books, now: Moment) -> Effects:
     if answered.answer is None:
         return hear_silence(payment, attempt, now.decided_at) if newest else []
     if "declined" in answered.answer:
+        attempt.status = ChargeStatus.DECLINED
         declined = Scene(now=now.decided_at, decline_code=answered.answer["declined"])
         return take(payment, News.DECLINED, declined) if attempt is payment.current else []
     if answered.answer["charge"] is None:

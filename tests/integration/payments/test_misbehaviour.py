@@ -140,6 +140,9 @@ async def test_a_no_is_told_with_its_reason(bench: Bench, token: str, code: str)
     await requested(bench, token)
     (declined,) = await bench.published(PaymentDeclined)
     assert declined.reason.code == code
+    async with bench.client as client:
+        (attempt,) = (await client.get(f"/v1/payments/{declined.order_id}")).json()["attempts"]
+    assert (attempt["status"], f"payment.{attempt['decline_code']}") == ("declined", code)
 
 
 async def test_the_card_that_was_charged_is_compared_with_the_one_that_was_announced(bench: Bench) -> None:
@@ -177,6 +180,12 @@ async def test_the_buyer_acts_and_the_webhook_moves_the_payment(
     await heard(post, f"charge.{acted['status']}")
     await settle(bench)
     assert len(await bench.published(ending)) == 1
+    contexts = await bench.database.fetch(
+        "SELECT headers ->> 'store' AS store, headers ->> 'market' AS market FROM outbox"
+    )
+    assert {(row["store"], row["market"]) for row in contexts} == {
+        ("str_demo", "DE")
+    }  # a webhook has no store of its own
 
 
 async def test_a_buyer_who_acts_while_no_webhook_gets_through_is_found_at_the_deadline(

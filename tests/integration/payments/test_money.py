@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -180,11 +180,17 @@ async def test_another_store_neither_sees_nor_refunds_a_payment(bench: Bench) ->
 
 
 async def hear(
-    bench: Bench, order_id: str, *, secret: str = WEBHOOK_SECRET, webhook_id: str = "", **charge: Any
+    bench: Bench,
+    order_id: str,
+    *,
+    secret: str = WEBHOOK_SECRET,
+    webhook_id: str = "",
+    age: timedelta = timedelta(),
+    **charge: Any,
 ) -> httpx.Response:
     told = {"reference": order_id, "key": "some-key", "status": "captured"} | charge
     body = orjson.dumps({"type": "charge.updated", "data": {"charge": told}})
-    webhook_id, now = webhook_id or new_id("msg"), datetime.now(UTC)
+    webhook_id, now = webhook_id or new_id("msg"), datetime.now(UTC) - age
     headers = {
         "webhook-id": webhook_id,
         "webhook-timestamp": str(int(now.timestamp())),
@@ -215,6 +221,35 @@ async def test_a_forged_webhook_is_refused_and_a_repeated_one_is_answered_alike(
     again = await hear(bench, order_id, webhook_id="msg_1")
     assert (first.status_code, again.status_code) == (202, 202)
     assert again.headers["idempotent-replayed"] == "true"
+
+
+@pytest.mark.parametrize("age", [timedelta(minutes=6), timedelta(minutes=-6)])
+async def test_a_webhook_that_was_recorded_and_is_played_again_later_is_refused(bench: Bench, age: timedelta) -> None:
+    assert (await hear(bench, an_order(), age=age)).status_code == 401
+
+
+@pytest.mark.parametrize("signature", ["", "v1", "v1,", "v1,not base64!", "v2,AAAA", "v1,AAAA v1,AAAA", ","])
+async def test_a_malformed_signature_is_refused_and_not_our_fault(bench: Bench, signature: str) -> None:
+    stamp = str(int(datetime.now(UTC).timestamp()))
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": stamp, "webhook-signature": signature}
+    async with bench.client_of(None) as client:
+        for body in (b"{}", b"\xff\xfe", b""):
+            assert (await client.post("/webhooks/provider", content=body, headers=headers)).status_code == 401
+
+
+async def test_both_secrets_are_good_while_one_replaces_the_other(
+    service_bench: BenchFactory, provider: RunningProvider
+) -> None:
+    new = f"whsec_{base64.b64encode(b'the-secret-that-comes-next-32-by').decode()}"
+    bench = await service_bench(
+        SERVICE,
+        provider_url=provider.url,
+        provider_key=SecretStr(KEY),
+        provider_webhook_secret=SecretStr(new),
+        provider_webhook_secret_before=SecretStr(WEBHOOK_SECRET),
+    )
+    order_id = an_order()
+    assert [(await hear(bench, order_id, secret=secret)).status_code for secret in (new, WEBHOOK_SECRET)] == [202, 202]
 
 
 async def test_a_webhook_before_its_order_is_kept_and_harmless(bench: Bench, provider: RunningProvider) -> None:
