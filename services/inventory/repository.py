@@ -7,7 +7,7 @@ An order's SKUs never change, so they can be read before the lock; everything el
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import Round, Shelves, parse_announce_key
@@ -63,7 +63,7 @@ async def _skus_to_lock(touched: Footprint, rounds: Mapping[str, Round], connect
     for skus in breakable.values():
         touched.free(skus)
     lines = await _read_waiting(touched.freed, connection)
-    waiting = [skus for line in lines.values() for skus in line.values()]
+    waiting = [order.skus for line in lines.values() for order in line]
     announced = [this.skus for this in rounds.values()]
     return sorted(touched.skus.union(*known.values(), *waiting, *announced))
 
@@ -116,7 +116,7 @@ async def _read_levels(items: Mapping[str, StockItem], connection: Connection) -
 
 
 _RESERVATIONS = """
-SELECT order_id, store_id, status, demand, country, refusable, confirmed, allocations, expires_at, restocked
+SELECT order_id, store_id, status, demand, country, refusable, confirmed, allocations, expires_at, restocked, taken_at
 FROM reservation WHERE order_id = ANY($1)
 """
 
@@ -140,6 +140,7 @@ def _to_reservation(row: Row) -> Reservation:
         allocations=tuple(Allocation(**part) for part in row["allocations"]),
         expires_at=row["expires_at"],
         restocked=row["restocked"],
+        taken_at=row["taken_at"],
         stored_as=status,
     )
 
@@ -155,7 +156,7 @@ FROM (
     JOIN stock_level l USING (sku, warehouse)
 ) short
 CROSS JOIN LATERAL (
-    SELECT r.order_id, r.skus, sum(a.quantity) OVER (ORDER BY r.order_id DESC) - a.quantity AS held_by_newer
+    SELECT r.order_id, r.skus, sum(a.quantity) OVER (ORDER BY r.rank DESC) - a.quantity AS held_by_newer
     FROM reservation r
     CROSS JOIN jsonb_to_recordset(r.allocations) AS a(sku text, warehouse text, quantity bigint)
     WHERE short.units > 0 AND r.status IN ('held', 'committed') AND r.skus @> ARRAY[short.sku]
@@ -177,31 +178,39 @@ async def _read_breakable(touched: Footprint, connection: Connection) -> Skus:
 
 # One more than a transaction looks at tells whether the line goes on.
 _WAITING = """
-SELECT freed.sku, line.order_id, line.skus
+SELECT freed.sku, line.order_id, line.rank, line.skus
 FROM unnest($1::text[], $2::text[]) AS freed(sku, after)
 CROSS JOIN LATERAL (
-    SELECT order_id, skus FROM reservation r
-    WHERE r.status = 'waiting' AND r.skus @> ARRAY[freed.sku] AND r.order_id > freed.after
-    ORDER BY r.order_id LIMIT $3
+    SELECT order_id, rank, skus FROM reservation r
+    WHERE r.status = 'waiting' AND r.skus @> ARRAY[freed.sku] AND r.rank > freed.after
+    ORDER BY r.rank LIMIT $3
 ) line
-ORDER BY freed.sku, line.order_id
+ORDER BY freed.sku, line.rank
 """
 
 
-async def _read_waiting(freed: Mapping[str, str], connection: Connection) -> dict[str, dict[str, Sequence[str]]]:
-    """Who waits for each SKU, oldest first: {SKU: {order: its SKUs}}."""
-    lines: dict[str, dict[str, Sequence[str]]] = {sku: {} for sku in freed}
+class _Waiting(NamedTuple):
+    """An order in the line of a SKU."""
+
+    order_id: str
+    rank: str
+    skus: Sequence[str]
+
+
+async def _read_waiting(freed: Mapping[str, str], connection: Connection) -> dict[str, list[_Waiting]]:
+    """Who waits for each SKU, oldest first."""
+    lines: dict[str, list[_Waiting]] = {sku: [] for sku in freed}
     if freed:
         skus, after = _columns(list(freed.items()))
         for row in await connection.fetch(_WAITING, skus, after, WAITING_AT_ONCE + 1):
-            lines[row["sku"]][row["order_id"]] = row["skus"]
+            lines[row["sku"]].append(_Waiting(row["order_id"], row["rank"], row["skus"]))
     return lines
 
 
 def _cut_lines(
-    lines: Mapping[str, Skus], freed: Mapping[str, str], locked: Iterable[str]
+    lines: Mapping[str, Sequence[_Waiting]], freed: Mapping[str, str], locked: Iterable[str]
 ) -> tuple[set[str], dict[str, str | None]]:
-    """The waiting orders that this batch serves, and for each SKU behind which order others wait (None: nobody).
+    """The waiting orders that this batch serves, and for each SKU behind which rank others wait (None: nobody).
 
     A line is cut at its length limit, and before an order that joined it with a SKU that is not locked.
     """
@@ -211,12 +220,12 @@ def _cut_lines(
     for sku, line in lines.items():
         queues[sku] = None
         last = freed[sku]
-        for place, (order, skus) in enumerate(line.items()):
-            if place == WAITING_AT_ONCE or not held.issuperset(skus):
+        for place, waiting in enumerate(line):
+            if place == WAITING_AT_ONCE or not held.issuperset(waiting.skus):
                 queues[sku] = last
                 break
-            served.add(order)
-            last = order
+            served.add(waiting.order_id)
+            last = waiting.rank
     return served, queues
 
 
@@ -307,14 +316,14 @@ async def _save_levels(shelves: Shelves, connection: Connection) -> None:
 
 _ADD_RESERVATIONS = """
 INSERT INTO reservation (
-    order_id, store_id, status, country, refusable, confirmed, allocations, expires_at, restocked, demand, skus
+    order_id, store_id, status, country, refusable, confirmed, allocations, expires_at, restocked, demand, rank, taken_at, skus
 )
-SELECT order_id, store_id, status, country, refusable, confirmed, allocations, expires_at, restocked, demand,
+SELECT order_id, store_id, status, country, refusable, confirmed, allocations, expires_at, restocked, demand, rank, taken_at,
     ARRAY(SELECT jsonb_object_keys(demand))
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[], $7::text[]::jsonb[], $8::timestamptz[],
-    $9::text[]::jsonb[], $10::text[]::jsonb[]
-) AS n(order_id, store_id, status, country, refusable, confirmed, allocations, expires_at, restocked, demand)
+    $9::text[]::jsonb[], $10::text[]::jsonb[], $11::text[], $12::timestamptz[]
+) AS n(order_id, store_id, status, country, refusable, confirmed, allocations, expires_at, restocked, demand, rank, taken_at)
 """
 _CHANGE_RESERVATIONS = """
 UPDATE reservation r SET status = n.status, confirmed = n.confirmed, allocations = n.allocations, expires_at = n.expires_at,
@@ -339,6 +348,8 @@ async def _save_reservations(reservations: Iterable[Reservation], connection: Co
             r.expires_at,
             _json(r.restocked),
             _json(r.demand),
+            r.rank,
+            r.taken_at,
         )
         for r in changed
         if r.stored_as is None

@@ -66,6 +66,8 @@ reservation = Table(
     metadata,
     Column("order_id", Text, primary_key=True),
     Column("store_id", Text, nullable=False),
+    Column("rank", Text, nullable=False),  # sorts by seniority, see Reservation.rank
+    Column("taken_at", DateTime(timezone=True), nullable=False),
     Column("status", Text, nullable=False),
     Column("demand", JSONB, nullable=False),
     Column("skus", ARRAY(Text), nullable=False),

@@ -13,6 +13,8 @@ from shared.contracts.values import Allocation
 HOLD = timedelta(minutes=30)
 """How long a storefront order keeps its units while the buyer pays."""
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """The `expires_at` of an event about a hold that does not expire."""
 
@@ -135,8 +137,8 @@ class Reservation:
     `demand` is what the order needs, units by SKU, and never changes. `allocations` is the one plan that is checked,
     held, consumed and told to others; after the dispatch it is what left. `changed` and `stored_as` are for the repository.
 
-    Seniority is the order id: ids sort by the time the order was taken. The oldest waiting order is served first, the
-    newest hold breaks first.
+    The oldest waiting order is served first, the newest hold breaks first. `taken_at` is when the order was taken, by the
+    clock of orders: an imported order's id holds no time.
     """
 
     order_id: str
@@ -149,8 +151,14 @@ class Reservation:
     allocations: tuple[Allocation, ...] = ()
     expires_at: datetime | None = None
     restocked: Mapping[str, int] = field(default_factory=dict[str, int])
+    taken_at: datetime = LONG_AGO
     changed: bool = False
     stored_as: Status | None = None
+
+    @property
+    def rank(self) -> str:
+        """A text that sorts by seniority: the older order first, and orders of one instant by their ids."""
+        return f"{self.taken_at.astimezone(UTC):%Y%m%d%H%M%S%f}-{self.order_id}"
 
     def step(self, happening: Happening) -> Step:
         """What the table says."""
@@ -160,10 +168,10 @@ class Reservation:
     def holding(self) -> bool:
         return self.status in HOLDING
 
-    def ask(self, demand: Mapping[str, int], *, country: str, refusable: bool) -> None:
+    def ask(self, demand: Mapping[str, int], *, country: str, refusable: bool, taken_at: datetime) -> None:
         """Take down what the order needs, once."""
         self._require(Status.UNSEEN)
-        self.demand, self.country, self.refusable = demand, country, refusable
+        self.demand, self.country, self.refusable, self.taken_at = demand, country, refusable, taken_at
 
     def hold(self, allocations: tuple[Allocation, ...], expires_at: datetime | None) -> None:
         """The plan is held; for good when the order is confirmed."""

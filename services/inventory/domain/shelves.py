@@ -33,7 +33,7 @@ class Round:
 
 @dataclass(slots=True)
 class Shelves:
-    """What a batch touches. `queues` tells for which SKUs the waiting orders are loaded, and after which order more wait."""
+    """What a batch touches. `queues` tells for which SKUs the waiting orders are loaded, and after which rank more wait."""
 
     warehouses: dict[str, Warehouse] = field(default_factory=dict[str, Warehouse])
     channels: dict[str, dict[str, Channel]] = field(default_factory=dict[str, dict[str, Channel]])  # by store, by name
@@ -153,8 +153,7 @@ class Shelves:
         broken: list[Reservation] = []
         if level.reserved <= on_hand:
             return broken
-        for order_id in sorted(self.reservations, reverse=True):
-            reservation = self.reservations[order_id]
+        for reservation in sorted(self.reservations.values(), key=lambda held: held.rank, reverse=True):
             if reservation.step(Happening.COUNTED_SHORT) is Step.BREAK and _holds(reservation, sku, warehouse):
                 after = Status.BROKEN if reservation.refusable else Status.WAITING
                 self.give_back(reservation, after, MovementKind.BROKEN, now)
@@ -167,8 +166,7 @@ class Shelves:
         freed, self._freed = self._freed, set()
         if not freed:
             return
-        for order_id in sorted(self._waiting):
-            reservation = self.reservations[order_id]
+        for reservation in sorted((self.reservations[order] for order in self._waiting), key=lambda held: held.rank):
             if reservation.step(Happening.STOCK_CAME) is Step.RESERVE and not freed.isdisjoint(reservation.demand):
                 effects = self.reserve(reservation, now)
                 if not isinstance(effects, Shortage):
@@ -246,12 +244,12 @@ class Shelves:
 
 
 def retry_key(sku: str, after: str) -> str:
-    """The deadline's key: look at who waits for `sku` behind the order `after` (empty: from the first)."""
+    """The deadline's key: look at who waits for `sku` behind the rank `after` (empty: from the first)."""
     return f"{after}/{sku}"
 
 
 def parse_retry_key(key: str) -> tuple[str, str]:
-    """(sku, after) of a retry key. An order id holds no slash; a SKU may."""
+    """(sku, after) of a retry key. A rank holds no slash; a SKU may."""
     after, _, sku = key.partition("/")
     return sku, after
 

@@ -30,7 +30,7 @@ def _commit(reservation: Reservation) -> Effects:
 
 def _reserve_for_good(reservation: Reservation, confirmed: OrderConfirmed, shelves: Shelves, now: Moment) -> Effects:
     if reservation.status is Status.UNSEEN:
-        reservation.ask(units_of(confirmed.allocations), country="", refusable=True)
+        reservation.ask(units_of(confirmed.allocations), country="", refusable=True, taken_at=now.occurred_at)
     reservation.confirm()
     effects = shelves.reserve(reservation, now)
     if isinstance(effects, Shortage):

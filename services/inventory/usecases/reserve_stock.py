@@ -14,7 +14,12 @@ def reserve_stock(placed: OrderPlaced, shelves: Shelves, now: Moment) -> Effects
     if reservation.step(Happening.PLACED) is not Step.RESERVE:
         return ()
     reservation.store_id = placed.store_id
-    reservation.ask(demand_of(placed.lines), country=placed.destination.country, refusable=placed.refusable)
+    reservation.ask(
+        demand_of(placed.lines),
+        country=placed.destination.country,
+        refusable=placed.refusable,
+        taken_at=now.occurred_at,
+    )
     effects = shelves.reserve(reservation, now)
     if isinstance(effects, Shortage):
         waiting = reservation.status is Status.WAITING

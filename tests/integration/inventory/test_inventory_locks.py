@@ -17,8 +17,10 @@ from tests.integration.inventory.conftest import Stock
 pytestmark = pytest.mark.integration
 
 _ADD = """
-INSERT INTO reservation (order_id, store_id, status, demand, skus, country, refusable, confirmed, allocations, restocked)
-VALUES ($1, $2, $3, $4::text::jsonb, $5, 'DE', $6, false, $7::text::jsonb, '{}')
+INSERT INTO reservation (order_id, store_id, status, demand, skus, country, refusable, confirmed, allocations, restocked,
+    taken_at, rank)
+VALUES ($1, $2, $3, $4::text::jsonb, $5, 'DE', $6, false, $7::text::jsonb, '{}',
+    now(), to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS') || '-' || $1)
 """
 
 

@@ -60,14 +60,14 @@ class Model:
             order.state = "refused" if order.refusable else "waits"
 
     def serve(self, *freed: str) -> None:
-        for number in sorted(self.orders):
+        for number in self.orders:  # in the order of their placing
             if self.orders[number].state == "waits" and set(freed) & set(self.orders[number].demand):
                 self.try_hold(number)
 
     def set_on_hand(self, sku: str, quantity: int) -> None:
         freed: set[str] = {sku} if quantity > self.on_hand[sku] else set()
         self.on_hand[sku] = quantity
-        for number in sorted(self.orders, reverse=True):
+        for number in reversed(self.orders):
             order = self.orders[number]
             if self.free(sku) < 0 and order.state == "holds" and sku in order.demand:
                 order.state = "broken" if order.refusable else "waits"

@@ -68,11 +68,18 @@ def test_stock_that_comes_in_is_held_for_who_waits_in_the_same_decision(
     assert play.level() == (1, 1)
 
 
-def test_the_oldest_order_is_served_first() -> None:
+def test_the_oldest_order_is_served_first_whatever_its_id_says() -> None:
     play = Play(some_shelves({"BER": {"MUG": 0}}))
-    play(sold(3), sold(1), sold(2))
+    play(sold(3), sold(1), sold(2))  # imported orders: their ids hold no time
     play(a_receipt(("MUG", 2)))
-    assert [play.status(number) for number in (1, 2, 3)] == [Status.HELD, Status.HELD, Status.WAITING]
+    assert [play.status(number) for number in (3, 1, 2)] == [Status.HELD, Status.HELD, Status.WAITING]
+
+
+def test_the_newest_hold_breaks_first_whatever_its_id_says() -> None:
+    play = Play(some_shelves({"BER": {"MUG": 2}}))
+    play(placed(9), sold(1))
+    play(a_count(("MUG", 1)))
+    assert [play.status(number) for number in (9, 1)] == [Status.HELD, Status.WAITING]
 
 
 def test_an_order_that_is_too_large_does_not_stop_the_line() -> None:

@@ -34,6 +34,8 @@ CREATE TABLE stock_level (
 CREATE TABLE reservation (
     order_id text CONSTRAINT pk_reservation PRIMARY KEY,
     store_id text NOT NULL,
+    rank text NOT NULL,
+    taken_at timestamptz NOT NULL,
     status text NOT NULL CONSTRAINT ck_reservation_status CHECK (
         status IN ('held', 'committed', 'waiting', 'refused', 'expired', 'broken', 'released', 'consumed')
     ),
