@@ -21,6 +21,8 @@ from shared.messaging.workers import Gateways
 
 _log = structlog.get_logger()
 _CONNECT_RETRIES = 2
+# As many as the kit makes calls at once; those that are kept spare the next batch the opening.
+_LIMITS = httpx.Limits(max_connections=150, max_keepalive_connections=64)
 Amount = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
 Short = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]*$")]
 
@@ -164,7 +166,7 @@ async def sandbox_provider(settings: Settings) -> AsyncGenerator[Gateways]:
         base_url=settings.provider_url,
         headers={"Authorization": f"Bearer {settings.provider_key.get_secret_value()}"},
         timeout=httpx.Timeout(settings.provider_timeout_seconds),
-        transport=httpx.AsyncHTTPTransport(retries=_CONNECT_RETRIES),
+        transport=httpx.AsyncHTTPTransport(retries=_CONNECT_RETRIES, limits=_LIMITS),
         trust_env=False,
     ) as client:
         yield SandboxProvider(client).gateways()
