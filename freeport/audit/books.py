@@ -60,7 +60,7 @@ class ProviderBook:
 
 
 @asynccontextmanager
-async def open_books(urls: Mapping[str, str], provider: ProviderBook | None) -> AsyncGenerator[Books]:
+async def open_books(urls: Mapping[str, str]) -> AsyncGenerator[Books]:
     """Open each database (`urls` by service) in a read-only transaction that sees one moment of it."""
     async with AsyncExitStack() as stack:
         databases: dict[str, Connection] = {}
@@ -69,4 +69,4 @@ async def open_books(urls: Mapping[str, str], provider: ProviderBook | None) -> 
             stack.push_async_callback(connection.close)
             await stack.enter_async_context(connection.transaction(isolation="repeatable_read", readonly=True))
             databases[service] = connection
-        yield Books(databases, provider)
+        yield Books(databases)

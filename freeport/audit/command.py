@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from freeport.audit import money, orders, stock, streams
-from freeport.audit.books import ProviderBook, open_books
 from freeport.audit.check import SHOWN, Verdict, ask
-from freeport.audit.quiet import wait_until_quiet
-from freeport.layout import SERVICES
+from freeport.audit.quiet import Outside, books_at_rest
+from freeport.layout import SANDBOXES, SERVICES
 from freeport.platform import Platform
 
 CHECKS = (*streams.CHECKS, *stock.CHECKS, *orders.CHECKS, *money.CHECKS)
@@ -41,13 +40,15 @@ def audit(
 async def audit_platform(platform: Platform, *, wait: float) -> list[Verdict]:
     """Wait at most `wait` seconds for rest, then ask every check; that it did not come to rest is a violation, too."""
     urls = {service: platform.database_url(service) for service in SERVICES if service in platform.urls}
-    work = await wait_until_quiet(urls, wait)
-    restless = (f"after {wait:.0f} s there are still {work}",) if work.any else ()
-    rest = Verdict("platform.at_rest", "nothing is under way", len(urls), restless)
-    file = platform.sandbox_directory("provider") / "provider.sqlite3"
-    provider = await asyncio.to_thread(_read_provider, file)
-    async with open_books(urls, provider) as books:
+    outside = Outside(**{name: file for name in SANDBOXES if (file := _book(platform, name)).exists()})
+    async with books_at_rest(urls, outside, wait) as (books, work):
+        restless = (f"after {wait:.0f} s there are still {work}",) if work.any else ()
+        rest = Verdict("platform.at_rest", "nothing is under way", len(urls), restless)
         return [rest, *[await ask(check, books) for check in CHECKS]]
+
+
+def _book(platform: Platform, sandbox: str) -> Path:
+    return platform.sandbox_directory(sandbox) / f"{sandbox}.sqlite3"
 
 
 def report(verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -67,7 +68,3 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
             console.print(f"[bold red]{verdict.name}[/]: {len(verdict.violations):,} violations", highlight=False)
             for violation in verdict.violations[:SHOWN]:
                 console.print(f"  {violation}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _read_provider(file: Path) -> ProviderBook | None:
-    return ProviderBook.read(file) if file.exists() else None

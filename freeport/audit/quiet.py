@@ -1,11 +1,14 @@
 """Waiting until the platform is at rest: an invariant across services holds between events, not in the middle of one."""
 
 import asyncio
+import sqlite3
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from freeport.audit.books import Books, open_books
+from freeport.audit.books import Books, ProviderBook, open_books
 
 _LOOK_EVERY_S = 0.25
 
@@ -16,9 +19,9 @@ SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL) AS unpublished,
     (SELECT count(*) FROM deadline WHERE due_at <= now()) AS deadlines
 """
 _HEADS = "SELECT topic, key, sequence FROM stream_head"
-_BEHIND = """
-SELECT topic, key, sequence FROM stream_position WHERE NOT halted
-"""
+_POSITIONS = "SELECT topic, key, sequence, halted FROM stream_position"
+_WEBHOOKS = "SELECT count(*) FROM webhook WHERE due_at <= ?"
+_SOON_S = 1.0  # a webhook that is due in a second is under way, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +32,16 @@ class Work:
     calls: int = 0
     deadlines: int = 0
     unread: int = 0
+    webhooks: int = 0
 
     @property
     def any(self) -> bool:
-        return bool(self.unpublished or self.calls or self.deadlines or self.unread)
+        return bool(self.unpublished or self.calls or self.deadlines or self.unread or self.webhooks)
 
     def __str__(self) -> str:
         return (
             f"{self.unpublished} events to publish, {self.unread} to consume,"
-            f" {self.calls} calls to make, {self.deadlines} deadlines due"
+            f" {self.calls} calls to make, {self.deadlines} deadlines due, {self.webhooks} webhooks to hear"
         )
 
 
@@ -52,20 +56,55 @@ async def work_left(books: Books) -> Work:
         deadlines += busy["deadlines"]
         heads |= {(row["topic"], row["key"]): row["sequence"] for row in await books.read(service, _HEADS)}
     for service in books.databases:
-        positions = {(row["topic"], row["key"]): row["sequence"] for row in await books.read(service, _BEHIND)}
+        rows = await books.read(service, _POSITIONS)
+        positions = {(row["topic"], row["key"]): row["sequence"] for row in rows}
+        # A halted stream waits for a person, not for time.
+        halted = {(row["topic"], row["key"]) for row in rows if row["halted"]}
         followed = {topic for topic, _ in positions}
+        # Also when a position is ahead of its head: then the two databases were seen at different moments.
         unread += sum(
-            max(0, head - positions.get(stream, 0)) for stream, head in heads.items() if stream[0] in followed
+            abs(head - positions.get(stream, 0))
+            for stream, head in heads.items()
+            if stream[0] in followed and stream not in halted
         )
     return Work(unpublished, calls, deadlines, unread)
 
 
-async def wait_until_quiet(urls: Mapping[str, str], within: float) -> Work:
-    """Look until nothing is under way, at most `within` seconds; what was still under way in the last look."""
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The sandboxes' own books, as SQLite files; those that exist."""
+
+    provider: Path | None = None
+    carrier: Path | None = None
+
+    def book(self) -> ProviderBook | None:
+        return None if self.provider is None else ProviderBook.read(self.provider)
+
+    def webhooks(self) -> int:
+        """How many webhooks are still to be heard."""
+        return sum(_webhooks(file) for file in (self.provider, self.carrier) if file is not None)
+
+
+@asynccontextmanager
+async def books_at_rest(urls: Mapping[str, str], outside: Outside, within: float) -> AsyncGenerator[tuple[Books, Work]]:
+    """The books as they are at rest, looked for during `within` seconds; and what was under way, when no rest was found.
+
+    The databases are seen one after the other, so it is in what was seen that nothing may be under way.
+    """
     deadline = time.monotonic() + within
     while True:
-        async with open_books(urls, None) as books:
-            work = await work_left(books)
-        if not work.any or time.monotonic() > deadline:
-            return work
+        async with open_books(urls) as books:
+            webhooks = await asyncio.to_thread(outside.webhooks)
+            work = replace(await work_left(books), webhooks=webhooks)
+            if not work.any or time.monotonic() > deadline:
+                yield replace(books, provider=await asyncio.to_thread(outside.book)), work
+                return
         await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _webhooks(file: Path) -> int:
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    try:
+        return int(connection.execute(_WEBHOOKS, (time.time() + _SOON_S,)).fetchone()[0])
+    finally:
+        connection.close()

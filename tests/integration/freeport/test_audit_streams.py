@@ -1,13 +1,16 @@
 """The audit's checks of the event streams, against databases with the kit's tables: each broken on purpose."""
 
+import sqlite3
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from freeport.audit.books import Books, Connection
 from freeport.audit.check import ask
-from freeport.audit.quiet import wait_until_quiet, work_left
+from freeport.audit.quiet import Outside, Work, books_at_rest, work_left
 from freeport.audit.streams import CHECKS
 from shared.migrations import migrate
 from tests.fixtures.embedded import RunningPostgres
@@ -159,9 +162,36 @@ async def test_what_is_under_way_is_no_rest(
 
 
 async def test_waiting_for_rest_ends_at_rest_and_in_time(urls: dict[str, str]) -> None:
-    assert not (await wait_until_quiet(urls, within=0.0)).any
+    assert not (await left(urls, Outside())).any
     connection = await asyncpg.connect(urls["orders"])
     await connection.execute("UPDATE outbox SET published_at = NULL")
-    assert (await wait_until_quiet(urls, within=0.0)).unpublished == 2
+    assert (await left(urls, Outside())).unpublished == 2
     await connection.execute("UPDATE outbox SET published_at = now()")
     await connection.close()
+
+
+async def test_a_halted_stream_does_not_keep_from_rest_but_a_position_ahead_of_its_head_does(
+    databases: dict[str, Connection],
+) -> None:
+    await databases["inventory"].execute("UPDATE stream_position SET sequence = 3")
+    assert (await work_left(Books(databases))).unread == 1
+    await databases["inventory"].execute("UPDATE stream_position SET halted = true")
+    assert not (await work_left(Books(databases))).any
+
+
+async def test_a_webhook_that_the_carrier_has_still_to_tell_is_no_rest(urls: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "carrier.sqlite3"
+    book = sqlite3.connect(file)
+    book.execute("CREATE TABLE webhook (due_at REAL)")
+    book.execute("INSERT INTO webhook VALUES (NULL), (?), (?)", (time.time() - 5, time.time() + 3600))
+    book.commit()
+    assert (await left(urls, Outside(carrier=file))).webhooks == 1
+    book.execute("DELETE FROM webhook")
+    book.commit()
+    book.close()
+    assert not (await left(urls, Outside(carrier=file))).any
+
+
+async def left(urls: dict[str, str], outside: Outside) -> Work:
+    async with books_at_rest(urls, outside, within=0.0) as (_, work):
+        return work
