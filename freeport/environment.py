@@ -28,17 +28,22 @@ def kafka_bootstrap(ports: Ports) -> str:
     return f"{LOOPBACK}:{ports.of('kafka')}"
 
 
-def service_program(service: str, role: str, home: Home, ports: Ports, secrets: Secrets) -> Program:
-    """`python -m services.<service>.main <role>`; role is `all`, `api`, `worker` or `migrate`."""
+def service_program(
+    service: str, role: str, home: Home, ports: Ports, secrets: Secrets, *, replica: int = 1
+) -> Program:
+    """`python -m services.<service>.main <role>`; role is `all`, `api`, `worker` or `migrate`.
+
+    Replicas share the database and the consumer group; each has a port, an instance name and a log of its own.
+    """
     database = service_database(service, secrets)
     admin = admin_url(ports, secrets)
     env = {
         **_python(home),
         "FREEPORT_SERVICE": service,
-        # The one embedded replica: killed and started again it goes on at once. Further replicas need other names.
-        "FREEPORT_INSTANCE": f"{service}-1",
+        # Killed and started again under its name it goes on at once.
+        "FREEPORT_INSTANCE": f"{service}-{replica}",
         "FREEPORT_HOST": LOOPBACK,
-        "FREEPORT_PORT": str(ports.of(service)),
+        "FREEPORT_PORT": str(ports.of(service, replica)),
         "FREEPORT_DATABASE_URL": database.app_url(admin),
         # Only who migrates may change tables.
         **({"FREEPORT_OWNER_DATABASE_URL": database.owner_url(admin)} if role == "migrate" else {}),
@@ -46,12 +51,12 @@ def service_program(service: str, role: str, home: Home, ports: Ports, secrets: 
         **{f"FREEPORT_{name.upper()}_URL": ports.url(name) for name in (*SERVICES, "provider", "carrier")},
         **_secrets_of(service, secrets),
     }
-    name = service if role == "all" else f"{service}-{role}"
+    numbered = service if replica == 1 else f"{service}-{replica}"
     return Program(
-        name=name,
+        name=numbered if role == "all" else f"{numbered}-{role}",
         argv=(sys.executable, "-m", f"services.{service}.main", role),
         cwd=ROOT,
-        log=home.log(service),
+        log=home.log(numbered),
         env=env,
     )
 

@@ -30,11 +30,12 @@ class Ports:
 
     base: int = DEFAULT_PORT_BASE
 
-    def of(self, name: str) -> int:
-        return self.base + _OFFSETS[name]
+    def of(self, name: str, replica: int = 1) -> int:
+        """The port of a program; a service's further replicas have theirs ten after each other."""
+        return self.base + _OFFSETS[name] + 10 * (replica - 1)
 
-    def url(self, name: str) -> str:
-        return f"http://{LOOPBACK}:{self.of(name)}"
+    def url(self, name: str, replica: int = 1) -> str:
+        return f"http://{LOOPBACK}:{self.of(name, replica)}"
 
     def probe(self, name: str) -> str:
         """The URL that answers 200 when the program serves; a sandbox has nothing to wait for beyond being alive."""
