@@ -60,16 +60,26 @@ class PaymentVoided(Event):
 
 @event("payments.payment.outcome_unknown.v1", topic=PAYMENT, key="order_id")
 class PaymentOutcomeUnknown(Event):
-    """The provider did not answer. It is being asked; nobody should guess meanwhile."""
+    """The provider did not answer, or otherwise than was asked. It is being asked; nobody should guess meanwhile.
+
+    `attention` tells that asking alone will not settle it: a person must look, and why. It is told at once, and again when
+    the reason is another; the next authorised, captured, voided or declined ends it. The promise or the charge that was told
+    before may be gone (`payment.promise_lost`) or other than was asked (`payment.conflicted`).
+    """
 
     order_id: str
     payment_id: str
-    operation: str  # authorise, capture, void
+    operation: str  # authorise, capture, void, renew
+    attention: Reason | None = None
 
 
 @event("payments.refund.requested.v1", topic=REFUND, key="order_id")
 class RefundRequested(Event):
-    """Money is to go back. `through_channel` tells that the channel pays it out."""
+    """Money is to go back. `through_channel` tells that the channel pays it out.
+
+    Where less was left of the charge than a return is owed, `amount` is what is left, `asked` what was wanted, and `reduced`
+    why. What lacks stays owed: a refund by hand that names the return can pay it.
+    """
 
     order_id: str
     refund_id: str
@@ -77,6 +87,8 @@ class RefundRequested(Event):
     reason: str
     return_id: str = ""
     through_channel: bool = False
+    asked: Money | None = None
+    reduced: Reason | None = None
 
 
 @event("payments.refund.succeeded.v1", topic=REFUND, key="order_id")
