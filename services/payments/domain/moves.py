@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.payments.domain.attempt import Attempt, pause_after
+from services.payments.domain.attention import reason_for
 from services.payments.domain.charge import Charge, ChargeStatus
 from services.payments.domain.ledger import Account, Kind, posting
 from services.payments.domain.payment import WANTS_MONEY, Hand, Payment, State
@@ -338,14 +339,23 @@ def tell_unknown(operation: str) -> Step:
     return tell
 
 
-def flag(code: str) -> Step:
-    """A person must look."""
+def alarm(code: str, operation: str) -> Step:
+    """A person must look. It is told at once, also where the outcome was unknown before, and not again while it is so."""
 
-    def mark(payment: Payment, scene: Scene) -> list[Effect]:
-        payment.attention = code
-        return []
+    def raise_alarm(payment: Payment, scene: Scene) -> list[Effect]:
+        if payment.attention == code and payment.told == operation:
+            return []
+        payment.attention, payment.told = code, operation
+        return [
+            PaymentOutcomeUnknown(
+                order_id=payment.order_id,
+                payment_id=payment.payment_id,
+                operation=operation,
+                attention=reason_for(code, payment, scene.charge),
+            )
+        ]
 
-    return mark
+    return raise_alarm
 
 
 def begin_again(payment: Payment, scene: Scene) -> list[Effect]:
@@ -452,10 +462,10 @@ _PAID: Mapping[News, Move] = {
 _REFUSED: Mapping[News, Move] = dict.fromkeys(
     (_N.DECLINED, _N.VOIDED, _N.EXPIRED), Move(_S.DECLINED, (announce_declined,))
 )
-_CONFLICT = Move(_S.CONFLICTED, (flag("payment.conflicted"), tell_unknown("authorise")))
-_UNPAID = Move(None, (flag("payment.dispatched_unpaid"),))
-_LAPSE = Move(_S.LAPSED, (flag("payment.promise_lost"), tell_unknown("authorise")))
-_LAPSE_CAPTURE = Move(_S.LAPSED, (flag("payment.capture_failed"), tell_unknown("capture")))
+_CONFLICT = Move(_S.CONFLICTED, (alarm("payment.conflicted", "authorise"),))
+_UNPAID = Move(None, (alarm("payment.dispatched_unpaid", "capture"),))
+_LAPSE = Move(_S.LAPSED, (alarm("payment.promise_lost", "authorise"),))
+_LAPSE_CAPTURE = Move(_S.LAPSED, (alarm("payment.capture_failed", "capture"),))
 _TAKEN_TOO_LATE = Move(_S.CAPTURED, (book_capture, give_back))
 
 TABLE: Mapping[State, Mapping[News, Move]] = {
@@ -489,7 +499,7 @@ TABLE: Mapping[State, Mapping[News, Move]] = {
         _N.CAPTURE_DUE: Move(_S.CAPTURING, (remember_capture, capture)),
         _N.CANCELLED: Move(_S.VOIDING, (void,)),
         _N.RENEWAL_DUE: Move(_S.RENEWING, (renew,)),
-        _N.EXPIRING: Move(None, (flag("payment.promise_expiring"), tell_unknown("renew"), watch_end)),
+        _N.EXPIRING: Move(None, (alarm("payment.promise_expiring", "renew"), watch_end)),
         _N.CAPTURED: Move(_S.CAPTURED, (book_capture,)),  # somebody took it at the provider's desk
         _N.DECLINED: _LAPSE,
         _N.VOIDED: _LAPSE,
@@ -507,7 +517,7 @@ TABLE: Mapping[State, Mapping[News, Move]] = {
         _N.CAPTURED: Move(_S.CAPTURED, (release_old, book_capture)),
         **dict.fromkeys(  # the buyer is not there to act, so an action is a no
             (_N.ACTION, _N.ACTION_OVERDUE, _N.DECLINED, _N.VOIDED, _N.EXPIRED, _N.CONFLICT),
-            Move(_S.AUTHORISED, (drop_new, flag("payment.promise_expiring"), tell_unknown("renew"), watch_end)),
+            Move(_S.AUTHORISED, (drop_new, alarm("payment.promise_expiring", "renew"), watch_end)),
         ),
         _N.NOT_SEEN_YET: Move(None, (authorise,)),
         _N.NEVER_SEEN: Move(None, (authorise,)),
@@ -516,14 +526,14 @@ TABLE: Mapping[State, Mapping[News, Move]] = {
     },
     _S.CAPTURING: {
         _N.CANCELLED: Move(_S.CANCELLING),
-        _N.ACTION: Move(_S.LAPSED, (flag("payment.capture_failed"), tell_unknown("capture"), void)),
-        _N.ACTION_OVERDUE: Move(_S.LAPSED, (flag("payment.capture_failed"), tell_unknown("capture"), void)),
+        _N.ACTION: Move(_S.LAPSED, (alarm("payment.capture_failed", "capture"), void)),
+        _N.ACTION_OVERDUE: Move(_S.LAPSED, (alarm("payment.capture_failed", "capture"), void)),
         _N.AUTHORISED: Move(None, (capture,)),  # the capture did not arrive: again, with the same key
         _N.CAPTURED: Move(_S.CAPTURED, (book_capture,)),
         _N.DECLINED: _LAPSE_CAPTURE,
         _N.VOIDED: _LAPSE_CAPTURE,
         _N.EXPIRED: Move(None, (charge_anew,)),
-        _N.CONFLICT: Move(_S.CONFLICTED, (flag("payment.conflicted"), tell_unknown("capture"))),
+        _N.CONFLICT: Move(_S.CONFLICTED, (alarm("payment.conflicted", "capture"),)),
         _N.NOT_SEEN_YET: Move(None, (ask_again,)),
         _N.NEVER_SEEN: Move(None, (ask_again,)),
         _N.NO_ANSWER: Move(None, (tell_unknown("capture"), look_up)),
@@ -531,8 +541,8 @@ TABLE: Mapping[State, Mapping[News, Move]] = {
     },
     _S.CAPTURED: {
         _N.CANCELLED: Move(None, (give_back,)),
-        _N.CONFLICT: Move(None, (flag("payment.conflicted"),)),
-        _N.NEVER_SEEN: Move(None, (flag("payment.charge_missing"),)),
+        _N.CONFLICT: Move(None, (alarm("payment.conflicted", "capture"),)),
+        _N.NEVER_SEEN: Move(None, (alarm("payment.charge_missing", "capture"),)),
         _N.NOT_SEEN_YET: Move(None, (look_up,)),
         _N.NO_ANSWER: Move(None, (look_up,)),
         **_stay(_N.REQUESTED, _N.CAPTURE_DUE, _N.ACTION_DUE, _N.RENEWAL_DUE, _N.EXPIRING),

@@ -160,6 +160,9 @@ async def test_a_wrong_amount_is_never_confirmed_and_goes_back_when_the_order_is
     async with bench.client as client:
         (summary,) = (await client.get("/v1/payments", params={"attention": "true"})).json()["data"]
     assert (summary["attention"], await names(bench)) == ("payment.conflicted", ["PaymentOutcomeUnknown"])
+    (told,) = await bench.published(PaymentOutcomeUnknown)
+    assert told.attention is not None
+    assert told.attention.code == "payment.conflicted"
     await bench.deliver(a_cancellation(order_id))
     await settle(bench)
     (charge,) = await charges(provider, order_id)
