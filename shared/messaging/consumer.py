@@ -12,8 +12,9 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError
 
-from shared import telemetry
+from shared import failpoints, telemetry
 from shared.database import is_transient
+from shared.failpoints import Point
 from shared.ids import derive_id
 from shared.messaging import deadletters, kafka
 from shared.messaging.codec import Envelope, Malformed, open_envelope
@@ -83,6 +84,8 @@ class Consumer:
         fetched = await client.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
         if not fetched:
             return 0
+        if failpoints.ARMED:
+            failpoints.reach(Point.CONSUMER_FETCHED)
         started = time.perf_counter()
         envelopes: list[Envelope] = []
         for partition, records in fetched.items():
@@ -106,6 +109,8 @@ class Consumer:
     async def _commit(self, client: ConsumerClient) -> None:
         # Now and then is enough: what is read again after a crash is found had, because the positions are the truth.
         if self._reached:
+            if failpoints.ARMED:
+                failpoints.reach(Point.CONSUMER_COMMITTING)
             try:
                 await kafka.commit(client, self._reached)
                 self._reached = {}

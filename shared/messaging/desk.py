@@ -9,13 +9,15 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import asyncpg
 import structlog
 
+from shared import failpoints
 from shared.database import Connection, Database, is_transient
 from shared.effects import Decision
+from shared.failpoints import Point
 from shared.messaging import outbox
 from shared.messaging.message import Message
 from shared.messaging.routing import Router
@@ -31,6 +33,8 @@ _MAX_PAUSE_S = 5.0
 
 class Source(Protocol):
     """A batch of one kind of message. It may be opened again and again until its transaction commits."""
+
+    crash_points: ClassVar[tuple[Point, Point]]  # before and after its transaction commits
 
     def __len__(self) -> int: ...
 
@@ -114,7 +118,13 @@ class Desk(Generic[S]):
                 moments = [message.moment for message in messages]
                 await outbox.write(outbox.collect(zip(decisions, moments, strict=True)), connection)
             await source.close(decisions, connection)
+            if failpoints.ARMED:
+                failpoints.reach(source.crash_points[0])
+        if failpoints.ARMED:
+            failpoints.reach(source.crash_points[1])
         source.committed()
+        if failpoints.ARMED:
+            failpoints.reach(Point.NOT_WOKEN)
         self.committed()
 
     async def _settle_halves(self, source: Source, error: Exception) -> None:
@@ -130,6 +140,8 @@ class Desk(Generic[S]):
             try:
                 async with self.database.transaction() as connection:
                     await source.give_up(error, attempts, connection)
+                    if failpoints.ARMED:
+                        failpoints.reach(Point.LETTER_WRITTEN)
                 return
             except Exception as trouble:
                 if not is_transient(trouble):

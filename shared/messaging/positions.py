@@ -9,9 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from shared import failpoints
 from shared.contracts.registry import TopicKind
 from shared.contracts.topics import BY_NAME, TOPICS
 from shared.database import Connection, Stale
+from shared.failpoints import Point
 from shared.messaging.codec import Envelope
 
 Stream = tuple[str, str]
@@ -138,6 +140,8 @@ async def advance(sifted: Sifted, consumer: str, connection: Connection) -> None
     if sifted.drained:
         gone = [(topic, key, sequence) for (topic, key), sequence in sifted.drained]
         await connection.execute(_UNPARK, consumer, *map(list, zip(*gone, strict=True)))
+        if failpoints.ARMED:
+            failpoints.reach(Point.EVENTS_DRAINED)
 
 
 async def drainable(consumer: str, limit: int, connection: Connection) -> list[Envelope]:

@@ -12,8 +12,9 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from shared import telemetry
+from shared import failpoints, telemetry
 from shared.database import Database, Row, is_transient
+from shared.failpoints import Point
 from shared.ids import new_id
 from shared.messaging import kafka
 from shared.messaging.codec import headers_of
@@ -116,8 +117,14 @@ class Relay:
         rows = await self._database.fetch(_READ, _BATCH)
         if not rows:
             return 0
+        if failpoints.ARMED:
+            failpoints.reach(Point.RELAY_READ)
         await self._send(rows)
+        if failpoints.ARMED:
+            failpoints.reach(Point.RELAY_ACKED)
         await self._mark([row["id"] for row in rows])
+        if failpoints.ARMED:
+            failpoints.reach(Point.RELAY_MARKED)
         for row in rows:
             telemetry.EVENTS_PUBLISHED.labels(row["type"]).inc()
         return len(rows)
@@ -177,6 +184,9 @@ class Relay:
                 except MessageSizeTooLargeError as error:
                     await self._halt(row, error)
                     raise
+            if failpoints.ARMED:
+                await asyncio.sleep(0.01)  # longer than the producer lingers: they are on the wire
+                failpoints.reach(Point.RELAY_SENT)
             await asyncio.gather(*futures)
 
     async def _mark(self, ids: Sequence[int]) -> None:

@@ -4,11 +4,12 @@ from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from shared.database import Connection, Stale
 from shared.effects import Answered, Decision, Due, Moment
 from shared.errors import Kind, Refusal
+from shared.failpoints import Point
 from shared.ids import derive_id
 from shared.messaging import deadletters, positions
 from shared.messaging.codec import Envelope, message_of
@@ -19,6 +20,8 @@ from shared.messaging.message import Message
 @dataclass(slots=True)
 class EventBatch:
     """Events as they came from Kafka, in the order of their arrival."""
+
+    crash_points: ClassVar[tuple[Point, Point]] = (Point.EVENTS_UNCOMMITTED, Point.EVENTS_COMMITTED)
 
     envelopes: Sequence[Envelope]
     consumer: str
@@ -95,6 +98,8 @@ MISMATCH = Refusal(
 @dataclass(slots=True)
 class CommandBatch:
     """Commands of many HTTP callers. Twins of one idempotency key are decided once and answered alike."""
+
+    crash_points: ClassVar[tuple[Point, Point]] = (Point.COMMANDS_UNCOMMITTED, Point.COMMANDS_COMMITTED)
 
     pending: Sequence[Pending]
     _fresh: list[Pending] = field(default_factory=list[Pending])
@@ -202,6 +207,8 @@ async def _store(by_key: Mapping[tuple[str, str], tuple[bytes, Answer]], connect
 class DueBatch:
     """Deadlines that have come and are claimed by this worker for a while."""
 
+    crash_points: ClassVar[tuple[Point, Point]] = (Point.DEADLINES_UNCOMMITTED, Point.DEADLINES_COMMITTED)
+
     rows: Sequence[Mapping[str, Any]]  # kind, key, due_at, context
 
     def __len__(self) -> int:
@@ -275,6 +282,8 @@ class CallAnswer:
 @dataclass(slots=True)
 class AnswerBatch:
     """Answers to calls of this worker."""
+
+    crash_points: ClassVar[tuple[Point, Point]] = (Point.ANSWERS_UNCOMMITTED, Point.ANSWERS_COMMITTED)
 
     answers: Sequence[CallAnswer]
     _open: list[CallAnswer] = field(default_factory=list[CallAnswer])
