@@ -5,6 +5,7 @@ would cost a look-up a row on the way of every order.
 """
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -149,4 +150,92 @@ offer = Table(
     Column("version", BigInteger, nullable=False),
     Column("withdrawn", Boolean, nullable=False),
     Column("prices", JSONB, nullable=False),  # by market, the market's own currency first
+)
+
+# Where a seller wants to be told of what happens to their orders. Secrets are derived, not stored: `secret_version` says which.
+webhook_endpoint = Table(
+    "webhook_endpoint",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("store_id", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("event_types", ARRAY(Text), nullable=False),  # patterns
+    Column("description", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("disabled_because", Text, nullable=False),  # by_owner, gone, failing
+    Column("disabled_at", DateTime(timezone=True)),
+    Column("secret_version", Integer, nullable=False),
+    Column("previous_secret_until", DateTime(timezone=True)),
+    Column("failures", Integer, nullable=False),  # in a row
+    Column("failing_since", DateTime(timezone=True)),  # nothing but failures since
+    Column("resting_until", DateTime(timezone=True)),  # the breaker is open
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    CheckConstraint("state IN ('enabled', 'disabled')", name="state"),
+    CheckConstraint("(state = 'disabled') = (disabled_because <> '')", name="reason"),
+)
+Index(
+    "ix_webhook_endpoint_list",
+    webhook_endpoint.c.store_id,
+    desc(webhook_endpoint.c.created_at),
+    desc(webhook_endpoint.c.id),
+)
+
+# What one endpoint is to be told of one event; what it says is read from the timeline. Kept 30 days.
+webhook_delivery = Table(
+    "webhook_delivery",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("endpoint_id", Text, nullable=False),
+    Column("store_id", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("order_id", Text, nullable=False),  # empty for a ping
+    Column("status", Text, nullable=False),
+    Column("tries", Integer, nullable=False),  # since it was last asked for
+    Column("attempts", Integer, nullable=False),  # in all; raised by a claim, so that it tells claims apart
+    Column("next_at", DateTime(timezone=True), nullable=False),
+    Column("claimed_until", DateTime(timezone=True)),
+    Column("last_status", Integer),
+    Column("last_error", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("settled_at", DateTime(timezone=True)),
+    CheckConstraint("status IN ('pending', 'delivered', 'exhausted', 'skipped')", name="status"),
+    postgresql_with={"fillfactor": 85},
+)
+_of_delivery = webhook_delivery.c
+Index("ix_webhook_delivery_list", _of_delivery.store_id, desc(_of_delivery.created_at), desc(_of_delivery.id))
+Index(
+    "ix_webhook_delivery_endpoint",
+    _of_delivery.endpoint_id,
+    _of_delivery.status,
+    desc(_of_delivery.created_at),
+    desc(_of_delivery.id),
+)
+Index(
+    "ix_webhook_delivery_waiting",
+    _of_delivery.endpoint_id,
+    _of_delivery.next_at,
+    _of_delivery.id,
+    postgresql_where=_of_delivery.status == text("'pending'"),
+)
+Index(
+    "ix_webhook_delivery_claimed",
+    _of_delivery.endpoint_id,
+    postgresql_where=_of_delivery.claimed_until.is_not(None),
+)
+Index("ix_webhook_delivery_age", _of_delivery.created_at, postgresql_using="brin")
+
+# Each attempt to deliver, with what the endpoint answered.
+webhook_attempt = Table(
+    "webhook_attempt",
+    metadata,
+    Column("delivery_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("status", Integer),  # none where there was no answer
+    Column("error", Text, nullable=False),
+    Column("response", Text, nullable=False),  # the first KiB
 )
