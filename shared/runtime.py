@@ -19,6 +19,7 @@ from fastapi import APIRouter, FastAPI
 from shared import http, telemetry
 from shared.auth import Keys
 from shared.database import Database, is_transient
+from shared.messaging import deadletters
 from shared.messaging.combiner import Combiner
 from shared.messaging.consumer import Consumer
 from shared.messaging.desk import Desk, Load, Save
@@ -248,10 +249,9 @@ class _Server(uvicorn.Server):
 _AGES = """
 SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL),
     (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM outbox WHERE published_at IS NULL),
-    (SELECT count(*) FROM dead_letter WHERE state = 'open'),
     (SELECT count(*) FROM parked_message)
 """
-_GAUGES = (telemetry.OUTBOX_PENDING, telemetry.OUTBOX_AGE, telemetry.DEAD_LETTERS, telemetry.PARKED)
+_GAUGES = (telemetry.OUTBOX_PENDING, telemetry.OUTBOX_AGE, telemetry.PARKED)
 _FORGET_KEYS = "DELETE FROM idempotency_key WHERE ctid IN (SELECT ctid FROM idempotency_key WHERE created_at < now() - interval '72 hours' LIMIT 5000)"
 _FORGET_CALLS = "DELETE FROM outside_call WHERE ctid IN (SELECT ctid FROM outside_call WHERE done_at < now() - interval '7 days' LIMIT 5000)"
 
@@ -264,6 +264,7 @@ async def keep_house(database: Database, relay: Relay) -> None:
             for row in await database.fetch(_AGES):
                 for gauge, value in zip(_GAUGES, row.values(), strict=True):
                     gauge.set(float(value))
+            await deadletters.measure(database)
             size, idle = database.pool_state()
             telemetry.POOL.labels("idle").set(idle)
             telemetry.POOL.labels("used").set(size - idle)

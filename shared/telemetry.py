@@ -33,7 +33,10 @@ CONSUMER_LAG = Gauge("freeport_consumer_lag_records", "Records that wait in the 
 OUTBOX_PENDING = Gauge("freeport_outbox_pending", "Events that are committed and not published.")
 OUTBOX_AGE = Gauge("freeport_outbox_oldest_age_seconds", "Age of the oldest unpublished event.")
 STREAMS_HALTED = Counter("freeport_streams_halted_total", "Streams that Kafka would not take.", ("topic",))
-DEAD_LETTERS = Gauge("freeport_dead_letters_open", "Messages that could not be decided.")
+DEAD_LETTERS = Gauge("freeport_dead_letters_open", "Messages that could not be decided.", ("source",))
+DEAD_LETTER_AGE = Gauge(
+    "freeport_dead_letters_oldest_age_seconds", "For how long the oldest dead letter has been open."
+)
 PARKED = Gauge("freeport_messages_parked", "Events that wait for a predecessor.")
 POOL = Gauge("freeport_db_pool_connections", "Database connections.", ("state",))
 

@@ -13,9 +13,9 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from shared import failpoints, telemetry
+from shared.contracts.registry import EVENTS
 from shared.database import is_transient
 from shared.failpoints import Point
-from shared.ids import derive_id
 from shared.messaging import deadletters, kafka
 from shared.messaging.codec import Envelope, Malformed, open_envelope
 from shared.messaging.desk import Desk
@@ -120,24 +120,19 @@ class Consumer:
 
     async def _bury(self, partition: Partition, record: Record, error: Malformed) -> None:
         # Without a readable stream and sequence nothing can be halted: it is set aside and seen.
-        telemetry.EVENTS_CONSUMED.labels(partition.topic, "dead").inc()
         failures = 0
         while True:
             try:
                 async with self._desk.database.transaction() as connection:
-                    await deadletters.bury(
-                        connection,
-                        letter_id=derive_id("dlt", f"{partition.topic}/{partition.partition}/{record.offset}"),
-                        source="record",
-                        consumer=self._desk.name,
-                        topic=partition.topic,
-                        key=_printable(record.key),
-                        sequence=0,
-                        headers={name: _printable(value) for name, value in record.headers}
-                        | {"partition": str(partition.partition), "offset": str(record.offset)},
-                        payload=_printable(record.value),
-                        error=str(error),
-                        attempts=1,
+                    await deadletters.bury_record(
+                        self._desk.name,
+                        partition.topic,
+                        {"partition": str(partition.partition), "offset": str(record.offset)},
+                        key=record.key,
+                        payload=record.value,
+                        headers=record.headers,
+                        error=error,
+                        connection=connection,
                     )
                 return
             except Exception as trouble:
@@ -149,7 +144,8 @@ class Consumer:
     def _count(self, sifted: Sifted) -> None:
         now = datetime.now(UTC)
         for envelope in sifted.fresh:
-            telemetry.EVENTS_CONSUMED.labels(envelope.topic, "applied").inc()
+            known = envelope.attributes["ce_type"] in EVENTS
+            telemetry.EVENTS_CONSUMED.labels(envelope.topic, "applied" if known else "passed_over").inc()
             sent = datetime.fromisoformat(envelope.attributes["ce_time"])
             telemetry.EVENT_DELAY.labels(envelope.topic).observe(max(0.0, (now - sent).total_seconds()))
         _count_all(sifted.duplicates, "duplicate")
@@ -159,7 +155,3 @@ class Consumer:
 def _count_all(envelopes: Sequence[Envelope], outcome: str) -> None:
     for envelope in envelopes:
         telemetry.EVENTS_CONSUMED.labels(envelope.topic, outcome).inc()
-
-
-def _printable(raw: bytes | None) -> str:
-    return (raw or b"").decode("utf-8", "backslashreplace").replace("\0", "\\x00")

@@ -4,17 +4,47 @@ Its defaults are not ours: it would start at the end of the log, commit by itsel
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 _log = structlog.get_logger()
 _START_PATIENCE_S = 60.0
 _STOP_PATIENCE_S = 8.0
 MAX_RECORD_BYTES = 1024 * 1024
+T = TypeVar("T")
+_abandoned: set[asyncio.Task[Any]] = set()
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Await the work for so long at most. Raises TimeoutError.
+
+    Unlike `asyncio.wait_for` it does not wait for the work to notice that it was cancelled: aiokafka's tasks may swallow that,
+    and then a bound would be none.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        if not task.done():
+            task.cancel()
+            _abandoned.add(task)  # a loop keeps no reference of its own to a task
+            task.add_done_callback(_forget)
+    if not task.done():
+        raise TimeoutError(f"not done within {seconds:g} s")
+    return task.result()
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    _abandoned.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.info("kafka.abandoned_failed", error=repr(error))
+
+
 
 
 class Partition(NamedTuple):
@@ -30,14 +60,16 @@ class Record(Protocol):
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 class ConsumerClient(Protocol):
     """A member of a consumer group."""
 
     async def getmany(self, *, timeout_ms: int, max_records: int) -> Mapping[Partition, Sequence[Record]]: ...
-    async def commit(self, offsets: Mapping[Any, int]) -> None: ...
+    async def commit(self, offsets: Mapping[Any, Any]) -> None: ...
+    async def seek_to_beginning(self, *partitions: Any) -> bool: ...
+    def assignment(self) -> frozenset[Any]: ...
     def highwater(self, partition: Any) -> int | None: ...
     async def stop(self) -> None: ...
 
@@ -92,23 +124,25 @@ async def produce(bootstrap: str, *, client: str) -> ProducerClient:
     return cast("ProducerClient", await _started(producer))
 
 
-async def commit(consumer: ConsumerClient, offsets: Mapping[Partition, int], *, patience_s: float = 5.0) -> None:
-    """Commit these offsets. Raises KafkaError or TimeoutError, which a caller may take lightly: positions are the truth."""
-    native = {TopicPartition(place.topic, place.partition): offset for place, offset in offsets.items()}
-    await asyncio.wait_for(consumer.commit(native), patience_s)
+async def commit(
+    consumer: ConsumerClient, offsets: Mapping[Partition, tuple[int, str]], *, patience_s: float = 5.0
+) -> None:
+    """Commit these offsets with a note each. Raises KafkaError or TimeoutError, which a caller may take lightly: positions are the truth."""
+    native = {TopicPartition(place.topic, place.partition): OffsetAndMetadata(*at) for place, at in offsets.items()}
+    await within(patience_s, consumer.commit(native))
 
 
 async def let_go(client: ConsumerClient | ProducerClient) -> None:
     """Stop a client within a bound. One that hangs is abandoned, and said so."""
     try:
-        await asyncio.wait_for(client.stop(), _STOP_PATIENCE_S)
+        await within(_STOP_PATIENCE_S, client.stop())
     except (TimeoutError, KafkaError) as error:
         _log.warning("kafka.client_stuck", error=repr(error))
 
 
 async def _started(client: Any) -> Any:
     try:
-        await asyncio.wait_for(client.start(), _START_PATIENCE_S)
+        await within(_START_PATIENCE_S, client.start())
     except BaseException:
         await let_go(client)
         raise

@@ -16,7 +16,7 @@ from shared import failpoints, telemetry
 from shared.database import Database, Row, is_transient
 from shared.failpoints import Point
 from shared.ids import new_id
-from shared.messaging import kafka
+from shared.messaging import deadletters, kafka
 from shared.messaging.codec import headers_of
 
 _log = structlog.get_logger()
@@ -200,10 +200,7 @@ class Relay:
         _log.error(
             "relay.stream_halted", topic=row["topic"], key=row["key"], sequence=row["sequence"], error=repr(error)
         )
-        telemetry.STREAMS_HALTED.labels(row["topic"]).inc()
-        await self._database.execute(
-            "UPDATE stream_head SET halted = true WHERE topic = $1 AND key = $2", row["topic"], row["key"]
-        )
+        await deadletters.halt_stream(dict(row), error, self._database)
 
     def _headers(self, row: Row) -> list[tuple[str, bytes]]:
         stored: Mapping[str, str] = row["headers"]

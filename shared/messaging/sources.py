@@ -57,11 +57,11 @@ class EventBatch:
             "topic": first.topic,
             "key": first.key,
             "sequence": str(first.sequence),
-            "event_id": first.attributes["ce_id"],
+            "event_id": first.attributes.get("ce_id", ""),
         }
 
     async def give_up(self, error: Exception, attempts: int, connection: Connection) -> None:
-        await deadletters.bury_event(self.envelopes[0], self.consumer, repr(error), attempts, connection)
+        await deadletters.bury_event(self.envelopes[0], self.consumer, deadletters.reason(error), attempts, connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,7 @@ class DueBatch:
             sequence=0,
             headers=row["context"],
             payload="",
-            error=repr(error),
+            error=deadletters.reason(error),
             attempts=attempts,
         )
         await self.close((), connection)
@@ -344,7 +344,7 @@ class AnswerBatch:
             sequence=0,
             headers=answer.context,
             payload="",
-            error=repr(error),
+            error=deadletters.reason(error),
             attempts=attempts,
         )
         await connection.execute("UPDATE outside_call SET done_at = now() WHERE id = $1", answer.id)

@@ -81,7 +81,7 @@ parked_message = Table(
     _instant("parked_at", default=True),
 )
 
-# What could not be decided, with the reason. `source` is event, deadline or call.
+# What could not be decided, with the reason. `source` is event, record, deadline, call or stream.
 dead_letter = Table(
     "dead_letter",
     metadata,
@@ -96,11 +96,28 @@ dead_letter = Table(
     Column("error", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     _instant("failed_at", default=True),
-    Column("state", Text, nullable=False, server_default=text("'open'")),  # open, redriven, skipped
+    Column("state", Text, nullable=False, server_default=text("'open'")),  # open, redriven, parked
     Column("note", Text, nullable=False, server_default=text("''")),
     _instant("settled_at", nullable=True),
+    _instant("first_failed_at", default=True),
+    Index("ix_dead_letter_state", "state", "failed_at", "id"),
 )
-Index("ix_dead_letter_open", dead_letter.c.failed_at, postgresql_where=dead_letter.c.state == "open")
+
+# What people did to dead letters, and why. The application can add to it and read it, never change it.
+operator_action = Table(
+    "operator_action",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _instant("at", default=True),
+    Column("actor", Text, nullable=False),  # the visible part of the key
+    Column("operator", Text, nullable=False),  # the person's name, as they gave it
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Index("ix_operator_action_at", "at", "id"),
+    Index("ix_operator_action_subject", "subject", "at", "id"),
+)
 
 deadline = Table(
     "deadline",

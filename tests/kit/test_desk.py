@@ -15,6 +15,7 @@ from shared.effects import Call
 from shared.ids import new_id
 from shared.messaging import deadletters
 from shared.messaging.codec import Envelope
+from shared.messaging.deadletters import Act
 from shared.messaging.workers import call_loops
 from tests.fixtures.bench import Bench, BenchFactory
 from tests.kit.till import main as till
@@ -118,21 +119,21 @@ async def test_a_redriven_event_comes_before_what_waited_behind_it(service_bench
     await bench.deliver(confirmed("o", "poison"), cancelled("o"), confirmed("o"))
     till.BROKEN.clear()
     (letter,) = await deadletters.listed(bench.database)
-    await deadletters.redrive(bench.database, letter["id"])
+    await deadletters.redrive(bench.database, letter["id"], Act(actor="test"))
     await bench.released()
     assert await counts(bench) == {"o": 3}  # counted, doubled, counted: 1, 2, 3
     assert await bench.database.fetchval("SELECT count(*) FROM parked_message") == 0
     assert await deadletters.listed(bench.database) == []
 
 
-async def test_a_skipped_event_lets_its_key_go_on_without_it(service_bench: BenchFactory) -> None:
+async def test_a_parked_event_lets_its_key_go_on_without_it(service_bench: BenchFactory) -> None:
     bench = await service_bench(SERVICE)
     await bench.deliver(confirmed("o", "poison"), confirmed("o"))
     (letter,) = await deadletters.listed(bench.database)
-    await deadletters.skip(bench.database, letter["id"], "sent by a broken release")
+    await deadletters.park(bench.database, letter["id"], Act(actor="test", reason="sent by a broken release"))
     await bench.released()
     assert await counts(bench) == {"o": 1}
-    assert (await deadletters.listed(bench.database, state="skipped"))[0]["note"] == "sent by a broken release"
+    assert (await deadletters.listed(bench.database, state="parked"))[0]["note"] == "sent by a broken release"
 
 
 async def test_poison_that_was_parked_does_not_condemn_the_event_that_released_it(service_bench: BenchFactory) -> None:
