@@ -8,8 +8,8 @@ from services.orders.domain.book import Entry, OrderBook
 from services.orders.domain.facts import RECORDERS
 from services.orders.domain.holds import Hold
 from services.orders.domain.offer import Offer
-from services.orders.domain.order import Order, PaymentTerms
-from services.orders.domain.standing import Status
+from services.orders.domain.order import Order
+from services.orders.domain.standing import PaymentTerms, Status
 from services.orders.domain.timeline import Happening
 from services.orders.metrics import ORDERS, OVERSOLD
 from services.orders.rows import facts_from_json, facts_to_json, reasons_from_json

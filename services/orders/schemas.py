@@ -10,10 +10,9 @@ import pycountry
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from services.orders.domain.axes import FULFILMENT_STATUSES, PAYMENT_STATUSES
-from services.orders.domain.order import PaymentTerms
 from services.orders.domain.pricing import MOST, Wish
 from services.orders.domain.recipient import Address, Client, Recipient, destination_of, signals_of
-from services.orders.domain.standing import STOREFRONT, Status
+from services.orders.domain.standing import STOREFRONT, PaymentTerms, Status
 from services.orders.usecases.cancel_order import CancelOrder
 from services.orders.usecases.import_orders import ImportedOrder, ImportOrders, Outcome
 from services.orders.usecases.place_order import PlaceOrder

@@ -7,10 +7,10 @@ from typing import Any
 
 from services.orders.domain.book import OrderBook
 from services.orders.domain.offer import Offer
-from services.orders.domain.order import Order, PaymentTerms
+from services.orders.domain.order import Order
 from services.orders.domain.pricing import Wish
 from services.orders.domain.recipient import Address, Recipient
-from services.orders.domain.standing import STOREFRONT, Status
+from services.orders.domain.standing import STOREFRONT, PaymentTerms, Status
 from services.orders.usecases.import_orders import ImportedOrder
 from services.orders.usecases.place_order import PlaceOrder
 from shared.contracts.catalog import MarketPrice, ProductPublished

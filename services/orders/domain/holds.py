@@ -30,7 +30,7 @@ def risk_review(order: Standing) -> tuple[Reason, ...]:
     """A person looks at the order, or at the card that was charged."""
     facts = order.facts
     if Verdict.REVIEW not in (facts.risk, facts.card):
-        return _late(order, risk_objects)
+        return _ending(order, risk_objects)
     reviews = (facts.risk, facts.risk_reasons), (facts.card, facts.card_reasons)
     reasons = tuple(reason for verdict, reasons in reviews if verdict is Verdict.REVIEW for reason in reasons)
     return reasons or (Reason(code="risk.review", message="a person looks at it", clears_with="the review's decision"),)
@@ -40,7 +40,7 @@ def customs_papers(order: Standing) -> tuple[Reason, ...]:
     """Papers are missing. Each finding says what would clear it."""
     if order.facts.papers is Papers.HELD:
         return order.facts.findings or (Reason(code="customs.held", message="papers are missing"),)
-    return _late(order, customs_objects)
+    return _ending(order, customs_objects)
 
 
 def payment_action(order: Standing) -> tuple[Reason, ...]:
@@ -59,7 +59,7 @@ def stock_short(order: Standing) -> tuple[Reason, ...]:
     stock = order.facts.stock
     if stock is Stock.WAITING or (stock in (Stock.REFUSED, Stock.LOST) and not order.refusable):
         return shortages(order.facts)
-    return _late(order, stock_objects)
+    return _ending(order, stock_objects)
 
 
 def needs_attention(order: Standing) -> tuple[Reason, ...]:
@@ -76,9 +76,9 @@ HOLDS: dict[str, Callable[[Standing], tuple[Reason, ...]]] = {
 }
 
 
-def _late(order: Standing, objects: Objection) -> tuple[Reason, ...]:
-    """An objection after the confirmation holds the order until logistics has answered whether it may still be cancelled."""
-    asked = order.status is Status.CONFIRMED and order.facts.cancellation is Cancellation.ASKED
+def _ending(order: Standing, objects: Objection) -> tuple[Reason, ...]:
+    """An objection holds an order that cannot end at once: until logistics, or payments about a channel's money, has answered."""
+    asked = order.status is Status.PLACED or order.facts.cancellation is Cancellation.ASKED
     return objects(order) if asked else ()
 
 

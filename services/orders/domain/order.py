@@ -6,7 +6,7 @@ from datetime import datetime
 from services.orders.domain.facts import Cancellation, Payment, record
 from services.orders.domain.holds import Hold, holds_of
 from services.orders.domain.patience import waits_for
-from services.orders.domain.standing import Standing, Status
+from services.orders.domain.standing import PaymentTerms, Standing, Status
 from services.orders.domain.steps import (
     AskCancellation,
     Cancel,
@@ -29,7 +29,7 @@ from shared.contracts.orders import (
     PaymentRequested,
 )
 from shared.contracts.registry import Event
-from shared.contracts.values import PaymentMethod, PaymentMode, Reason
+from shared.contracts.values import Reason
 from shared.effects import Deadline, Effect, Forget
 from shared.errors import Refusal
 from shared.ids import derive_id
@@ -37,16 +37,6 @@ from shared.money import Money
 
 SILENCE = "order.silence"
 """The kind of the deadline that ends an order's patience; its key is the order id."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentTerms:
-    """How the buyer pays. `token` is the provider's, never a card number."""
-
-    mode: PaymentMode
-    method: PaymentMethod
-    token: str = ""
-    card_fingerprint: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,7 +47,6 @@ class Order(Standing):
     store_id: str
     market: str
     total: Money
-    terms: PaymentTerms
     created_at: datetime
     holds: dict[str, Hold] = field(default_factory=dict[str, Hold])
     reasons: tuple[Reason, ...] = ()  # why it was rejected
@@ -98,14 +87,17 @@ class Order(Standing):
         return self.advance(at)
 
     def cancel(self, reason: str, requested_by: str, at: datetime) -> list[Effect] | Refusal:
-        """End the order at once while nothing can have been booked; after that ask logistics. Refused where it is too late."""
+        """End the order at once while no parcel can have been booked; after that ask logistics. Refused where it is too late.
+
+        What a channel has collected is booked before: then the order ends when payments has done so.
+        """
         refusal = self._too_late_to_cancel()
         if refusal is not None:
             return refusal
         if self.status is Status.CONFIRMED:
             return self._follow(AskCancellation(reason, requested_by), at)
-        self.facts = replace(self.facts, cancel_reason=reason, cancel_by=requested_by)
-        return self._follow(Cancel(), at)
+        self.facts = replace(self.facts, cancellation=Cancellation.ASKED, cancel_reason=reason, cancel_by=requested_by)
+        return self.advance(at)
 
     def advance(self, at: datetime) -> list[Effect]:
         """Take every step that follows from the facts, and bring holds and patience up to date."""
@@ -137,7 +129,7 @@ class Order(Standing):
                 return OrderCancellationRequested(order_id=self.id, reason=reason, requested_by=by)
             case Cancel():
                 self.status = Status.CANCELLED
-                facts = self.facts
+                facts = self.facts = replace(self.facts, cancellation=Cancellation.GRANTED)
                 return OrderCancelled(order_id=self.id, reason=facts.cancel_reason, requested_by=facts.cancel_by)
             case Complete():
                 self.status = Status.COMPLETED
@@ -162,7 +154,9 @@ class Order(Standing):
             return Refusal(code="order.dispatched", detail="the parcel is with the carrier", clears_with="a return")
         if self.facts.cancellation is Cancellation.ASKED:
             detail = "the cancellation was requested already"
-            return Refusal(code="order.cancellation_pending", detail=detail, clears_with="the answer of logistics")
+            booking = self.status is Status.PLACED
+            clears_with = "payments, which books what the channel collected" if booking else "the answer of logistics"
+            return Refusal(code="order.cancellation_pending", detail=detail, clears_with=clears_with)
         return None
 
     def _update_holds(self, at: datetime) -> list[Effect]:

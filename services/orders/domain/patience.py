@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from services.orders.domain.facts import Cancellation, Facts, Papers, Payment, Stock, Verdict
 from services.orders.domain.standing import Standing, Status
+from services.orders.domain.steps import awaits_booking
 
 ANSWER = timedelta(minutes=5)  # of inventory, risk and logistics
 PAYMENT = timedelta(minutes=15)  # a provider's slow minutes, and the looking up of unknown outcomes
@@ -25,7 +26,7 @@ def waits_for(order: Standing) -> Waiting | None:
         return _after_confirmation(order.facts)
     if order.status.ended:
         return None
-    return _payment(order.facts) if order.facts.payment_asked else _agreement(order.facts)
+    return _payment(order) if order.facts.payment_asked else _agreement(order.facts)
 
 
 def _agreement(facts: Facts) -> Waiting | None:
@@ -38,8 +39,9 @@ def _agreement(facts: Facts) -> Waiting | None:
     return Waiting("agreement", whom, ANSWER) if whom else None
 
 
-def _payment(facts: Facts) -> Waiting | None:
-    if facts.payment in (Payment.REQUESTED, Payment.UNKNOWN):
+def _payment(order: Standing) -> Waiting | None:
+    facts = order.facts
+    if facts.payment in (Payment.REQUESTED, Payment.UNKNOWN) or awaits_booking(order):
         return Waiting("payment", frozenset({"payments"}), PAYMENT)
     if (
         facts.payment in (Payment.AUTHORISED, Payment.CAPTURED)

@@ -12,7 +12,7 @@ from shared.contracts.values import Reason
 
 @dataclass(frozen=True, slots=True)
 class RequestPayment:
-    """Everybody who had to agree did."""
+    """Everybody who had to agree did; or a channel has the money of an order that is about to end, and it must go back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,10 @@ def next_step(order: Standing) -> Step | None:
 
 def _while_placed(order: Standing) -> Step | None:
     facts = order.facts
-    if reasons := objections(order):
-        return Reject(reasons)
+    if awaits_booking(order):
+        return None if facts.payment_asked else RequestPayment()
+    if (end := _early_end(order)) is not None:
+        return end
     # Papers may still be missing: the buyer pays, the parcel waits. Whether they can be had at all is awaited.
     if facts.risk is not Verdict.APPROVED or not facts.stock.was_planned:
         return None
@@ -65,6 +67,23 @@ def _while_placed(order: Standing) -> Step | None:
     if facts.payment in (Payment.AUTHORISED, Payment.CAPTURED) and _card_is_fine(facts):
         return Confirm()
     return None
+
+
+def _early_end(order: Standing) -> Reject | Cancel | None:
+    """Somebody wants it to end, or said no, before it is confirmed. A wish goes first, whichever came first."""
+    if order.facts.cancel_by:
+        return Cancel()
+    reasons = objections(order)
+    return Reject(reasons) if reasons else None
+
+
+_SETTLED = (Payment.CAPTURED, Payment.DECLINED, Payment.VOIDED)
+
+
+def awaits_booking(order: Standing) -> bool:
+    """It is to end, a channel has the buyer's money, and payments has not booked it: only what is booked goes back."""
+    open_ = order.status is Status.PLACED and order.channel_has_money and order.facts.payment not in _SETTLED
+    return open_ and _early_end(order) is not None
 
 
 def _while_confirmed(order: Standing) -> Step | None:

@@ -18,7 +18,7 @@ class CancelOrder:
 
 
 def cancel_order(command: CancelOrder, book: OrderBook, now: Moment) -> Decision:
-    """At once while it is only placed (200); a request to logistics once it is confirmed (202)."""
+    """At once while it is only placed (200); a request to logistics once it is confirmed (202), or while a channel's money is booked."""
     order = book.orders.get(command.order_id)
     if order is None or order.store_id != command.store_id:
         return Refusal(code="order.not_found", detail=f"there is no order {command.order_id}", kind=Kind.NOT_FOUND)

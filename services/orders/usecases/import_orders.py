@@ -8,9 +8,10 @@ from typing import Any
 
 from services.orders.domain.book import Entry, OrderBook
 from services.orders.domain.number import order_number
-from services.orders.domain.order import Order, PaymentTerms
+from services.orders.domain.order import Order
 from services.orders.domain.pricing import Counter, Wish, priced, totalled
 from services.orders.domain.recipient import Recipient
+from services.orders.domain.standing import PaymentTerms
 from shared.contracts.orders import OrderPlaced
 from shared.contracts.values import Destination, Incoterm, OrderLine, OrderTotals, RiskSignals, ServiceLevel
 from shared.effects import Decision, Effect, Moment, Reply

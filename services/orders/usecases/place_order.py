@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from services.orders.domain.binding import Ordered, refuse_unbound
 from services.orders.domain.book import Entry, OrderBook
 from services.orders.domain.number import order_number
-from services.orders.domain.order import Order, PaymentTerms
+from services.orders.domain.order import Order
 from services.orders.domain.pricing import Counter, Wish, priced, refuse_other_total, totalled
 from services.orders.domain.recipient import Recipient
-from services.orders.domain.standing import STOREFRONT
+from services.orders.domain.standing import STOREFRONT, PaymentTerms
 from shared.contracts.orders import OrderPlaced
 from shared.contracts.values import Incoterm, OrderLine, OrderTotals, RiskSignals, ServiceLevel
 from shared.effects import Decision, Effects, Moment, Reply

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from services.orders.schemas import MAX_IMPORT_LINES
-from shared.contracts.orders import OrderPlaced
+from shared.contracts.orders import OrderCancelled, OrderPlaced, PaymentRequested
 from shared.contracts.values import PaymentMode
 from tests.builders import orders as build
 from tests.fixtures.bench import OTHER_STORE, STORE, Bench
@@ -143,3 +143,27 @@ async def test_a_moment_that_is_none_in_utc_is_refused_wherever_it_stands(bench:
     async with bench.client as client:
         listed = await client.get("/v1/orders", params={"created_at[lt]": moment})
     assert (answer.status_code, listed.status_code) == (422, 400)
+
+
+async def test_what_a_channel_collected_is_booked_before_its_order_is_cancelled(bench: Bench) -> None:
+    (result,) = await results(bench, build.import_json())
+    order_id = result["id"]
+    wish = {"reason": "changed_mind", "requested_by": "channel"}
+    async with bench.client as client:
+        asked = await client.post(f"/v1/orders/{order_id}/cancellation", json=wish)
+        again = await client.post(f"/v1/orders/{order_id}/cancellation", json=wish)
+        await bench.deliver(build.authorised(order_id), build.captured(order_id))
+        view = (await client.get(f"/v1/orders/{order_id}")).json()
+    assert (asked.status_code, asked.json()["status"], asked.json()["cancellation"]["status"]) == (
+        202,
+        "placed",
+        "asked",
+    )
+    assert (again.status_code, again.json()["code"]) == (409, "order.cancellation_pending")
+    assert (view["status"], view["payment_status"], view["cancellation"]["status"]) == (
+        "cancelled",
+        "captured",
+        "granted",
+    )
+    told = [type(event) for event in await bench.published()]
+    assert told == [OrderPlaced, PaymentRequested, OrderCancelled]

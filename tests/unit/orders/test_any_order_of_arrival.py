@@ -38,6 +38,7 @@ TOO_LATE = (
     after(OrderCancellationRequested, b.cancellation_refused()),
     b.delivered(),
 )
+BOOKED_AND_BACK = (*PAID, b.captured())
 CAPTURED = (*PAID, after(OrderConfirmed, b.captured()))
 
 STEPS = (PaymentRequested, OrderConfirmed)
@@ -148,6 +149,21 @@ PATHS: dict[str, tuple[Order, Status, tuple[type[Event], ...], tuple[Sequence[An
     "sold by a channel, and risk says no": (
         b.a_sold_order(), Status.PLACED, (), ([b.reserved()], [b.rejected()], [b.cleared()]),
     ),
+    "sold by a channel, and prohibited": (
+        b.a_sold_order(), Status.REJECTED, (PaymentRequested, OrderRejected),
+        ([b.reserved()], [b.approved()], [b.prohibited()], BOOKED_AND_BACK, [after(OrderRejected, b.refunded())]),
+    ),
+    "sold by a channel, and refused by a person": (
+        b.a_sold_order(), Status.REJECTED, (PaymentRequested, OrderRejected),
+        (
+            [b.reserved()], [b.review_opened(), b.review_decided(approved=False)], [b.cleared()], BOOKED_AND_BACK,
+            [after(OrderRejected, b.refunded())],
+        ),
+    ),
+    "sold by a channel, short, and given up": (
+        b.a_sold_order(), Status.CANCELLED, (PaymentRequested, OrderCancelled),
+        ([b.refused(waiting=True)], [b.approved()], [b.cleared()], BOOKED_AND_BACK, [after(HoldPlaced, Wish())], [after(OrderCancelled, b.refunded())]),
+    ),
     "sold by a channel, and lost from the shelf after the confirmation": (
         b.a_sold_order(), Status.CONFIRMED, STEPS,
         ((*KEPT, b.broken(waiting=True), b.reserved(), b.committed()), [b.approved()], [b.cleared()], (*PAID, b.captured())),
@@ -193,8 +209,9 @@ def test_every_hold_is_cleared_in_the_end() -> None:
 
 # Here the moment decides, as it must: whoever is first wins. What may not differ is that somebody wins, once.
 
-RACES: dict[str, tuple[set[Status], tuple[Sequence[Any], ...]]] = {
+RACES: dict[str, tuple[Order, set[Status], tuple[Sequence[Any], ...]]] = {
     "cancelled at any moment before hand-over": (
+        b.an_order(),
         {Status.CANCELLED},
         (
             [b.reserved()],
@@ -205,8 +222,9 @@ RACES: dict[str, tuple[set[Status], tuple[Sequence[Any], ...]]] = {
             [Wish()],
         ),
     ),
-    "two who object": ({Status.REJECTED}, ([b.refused()], [b.rejected()], [b.held(), b.prohibited()])),
+    "two who object": (b.an_order(), {Status.REJECTED}, ([b.refused()], [b.rejected()], [b.held(), b.prohibited()])),
     "prohibited while the buyer pays": (
+        b.an_order(),
         {Status.REJECTED, Status.CANCELLED},
         (
             [b.reserved()],
@@ -216,13 +234,37 @@ RACES: dict[str, tuple[set[Status], tuple[Sequence[Any], ...]]] = {
             [after(OrderCancellationRequested, b.shipment_cancelled())],
         ),
     ),
+    "sold by a channel, and cancelled at any moment before hand-over": (
+        b.a_sold_order(),
+        {Status.CANCELLED},
+        (
+            [b.reserved()],
+            [b.approved()],
+            [b.held(), b.cleared()],
+            BOOKED_AND_BACK,
+            [after(OrderCancellationRequested, b.shipment_cancelled())],
+            [Wish()],
+        ),
+    ),
+    "sold by a channel, prohibited and given up at once": (
+        b.a_sold_order(),
+        {Status.REJECTED, Status.CANCELLED},
+        (
+            [b.reserved()],
+            [b.approved()],
+            [b.held(), b.prohibited()],
+            BOOKED_AND_BACK,
+            [after(OrderCancellationRequested, b.shipment_cancelled())],
+            [Wish()],
+        ),
+    ),
 }
 
 
 @pytest.mark.parametrize("race", RACES)
 def test_in_a_race_somebody_wins_exactly_once(race: str) -> None:
-    statuses, topics = RACES[race]
-    found = [(world.order.status, kinds(world)) for world in ends(b.an_order(), *topics)]
+    order, statuses, topics = RACES[race]
+    found = [(world.order.status, kinds(world)) for world in ends(order, *topics)]
     assert {status for status, _ in found} == statuses
     for _, published in found:
         assert sum(published.count(kind) for kind in ("OrderRejected", "OrderCancelled", "OrderCompleted")) == 1

@@ -41,6 +41,12 @@ def cancelling() -> Order:
     return order
 
 
+def ending() -> Order:
+    order = b.a_sold_order()
+    order.cancel("changed_mind", "channel", b.NOON)
+    return order
+
+
 def cancelled() -> Order:
     return told(cancelling(), b.shipment_cancelled())
 
@@ -48,6 +54,7 @@ def cancelled() -> Order:
 STANDINGS: dict[str, tuple[Callable[[], Order], Status]] = {
     "placed": (b.an_order, Status.PLACED),
     "placed, sold by a channel": (b.a_sold_order, Status.PLACED),
+    "to end, and its money at the channel": (ending, Status.PLACED),
     "payment requested": (agreed, Status.PLACED),
     "confirmed": (confirmed, Status.CONFIRMED),
     "dispatched": (lambda: told(confirmed(), b.booked(), b.dispatched(), b.captured()), Status.CONFIRMED),
