@@ -126,6 +126,7 @@ def _refund(row: Row) -> RefundOut:
         failure_code=row["failure_code"],
         requested_at=row["requested_at"],
         settled_at=row["settled_at"],
+        asked=None if row["asked"] is None else Money(row["asked"], row["currency"]),
     )
 
 

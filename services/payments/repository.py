@@ -177,6 +177,7 @@ def _to_refund(row: Row) -> Refund:
         booked=row["booked"],
         calls=row["calls"],
         silences=row["silences"],
+        asked=None if row["asked"] is None else Money(row["asked"], row["currency"]),
     )
 
 
@@ -266,6 +267,7 @@ def _refund_rows(payments: Iterable[Payment]) -> list[tuple[Any, ...]]:
             refund.booked,
             refund.calls,
             refund.silences,
+            refund.asked.amount if refund.asked is not None else None,
         )
         for payment in payments
         for refund in payment.refunds
@@ -309,9 +311,9 @@ ON CONFLICT (id) DO UPDATE SET asked_at = excluded.asked_at, status = excluded.s
 """
 _PUT_REFUNDS = """
 INSERT INTO refund AS r (id, order_id, key, attempt, amount, currency, reason, return_id, requested_at, state, failure_code,
-    settled_at, booked, calls, silences)
+    settled_at, booked, calls, silences, asked)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[],
-    $9::timestamptz[], $10::text[], $11::text[], $12::timestamptz[], $13::bool[], $14::int[], $15::int[])
+    $9::timestamptz[], $10::text[], $11::text[], $12::timestamptz[], $13::bool[], $14::int[], $15::int[], $16::bigint[])
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, failure_code = excluded.failure_code, settled_at = excluded.settled_at,
     booked = excluded.booked, calls = excluded.calls, silences = excluded.silences
 """

@@ -12,6 +12,7 @@ from shared.http import Body, Caller, View, examples
 from shared.money import Money
 
 OrderId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
+ReturnId = OrderId
 
 
 class MoneyIn(Body):
@@ -25,23 +26,39 @@ class MoneyIn(Body):
 
 
 class RefundIn(Body):
-    """Give back a part of what an order paid. `reason` is a code of your own, such as `goodwill` or `late`."""
+    """Give back a part of what an order paid. `reason` is a code of your own, such as `goodwill` or `late`.
+
+    A return whose refund failed, or met too little, is settled by a refund that names it: at most what it is owed. While one
+    is owed, a refund without a name is refused; null says that it settles none.
+    """
 
     model_config = examples(
         {
             "order_id": "ord_01jc2v8k9q4t6x0m3n5p7r9s1v",
             "amount": {"amount": "500", "currency": "EUR"},
             "reason": "goodwill",
-        }
+        },
+        {
+            "order_id": "ord_01jc2v8k9q4t6x0m3n5p7r9s1v",
+            "amount": {"amount": "1900", "currency": "EUR"},
+            "reason": "paid_by_hand",
+            "return_id": "ret_01jc2v8k9q4t6x0m3n5p7r9s1v",
+        },
     )
 
     order_id: OrderId
     amount: MoneyIn
     reason: Annotated[str, StringConstraints(pattern="^[a-z][a-z_]{0,39}$")] = "goodwill"
+    return_id: ReturnId | None = None
 
     def to_command(self, caller: Caller) -> RequestRefund:
         return RequestRefund(
-            store_id=caller.store_id, order_id=self.order_id, amount=self.amount.to_money(), reason=self.reason
+            store_id=caller.store_id,
+            order_id=self.order_id,
+            amount=self.amount.to_money(),
+            reason=self.reason,
+            return_id=self.return_id or "",
+            settles_none=self.return_id is None and "return_id" in self.model_fields_set,
         )
 
 
@@ -57,7 +74,10 @@ class PayoutIn(Body):
 
 
 class RefundOut(View):
-    """A refund. States: waiting (for the capture), sent, by_hand (a person pays it out), succeeded, failed."""
+    """A refund. States: waiting (for the capture), sent, by_hand (a person pays it out), succeeded, failed.
+
+    `asked` is what a return wanted where less was left of the charge.
+    """
 
     id: str
     order_id: str
@@ -68,6 +88,7 @@ class RefundOut(View):
     failure_code: str = ""
     requested_at: datetime | None = None
     settled_at: datetime | None = None
+    asked: Money | None = None
 
 
 class AttemptOut(View):

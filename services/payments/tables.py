@@ -95,7 +95,9 @@ refund = Table(
     Column("booked", Boolean, nullable=False),
     Column("calls", Integer, nullable=False),
     Column("silences", Integer, nullable=False),
+    Column("asked", BigInteger),  # what was wanted, where less was left of the charge
     CheckConstraint("amount > 0", name="amount"),
+    CheckConstraint("asked > amount", name="asked"),
     Index("ix_refund_order_id", "order_id"),
 )
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from services.payments.domain.attempt import Attempt
 from services.payments.domain.ledger import LedgerTransaction
-from services.payments.domain.refund import LIVE, Refund
+from services.payments.domain.refund import LIVE, Refund, refund_of
 from shared.contracts.values import PaymentMethod, PaymentMode
 from shared.ids import derive_id
 from shared.money import Money, total
@@ -175,3 +175,22 @@ class Payment:
             if refund.attempt == attempt.id and refund.state in LIVE and refund.amount.currency == base.currency
         ]
         return base - total(given, base.currency)
+
+    def owed_to(self, return_id: str) -> Money | None:
+        """What a return asked for and neither went back nor is under way; None where no such return has asked."""
+        first = self.refund(refund_of(return_id))
+        if first is None:
+            return None
+        asked = first.asked or first.amount
+        live = [
+            refund.amount
+            for refund in self.refunds
+            if refund.return_id == return_id and refund.state in LIVE and refund.amount.currency == asked.currency
+        ]
+        return asked - total(live, asked.currency)
+
+    def owed_returns(self) -> dict[str, Money]:
+        """The returns that are still owed something, by id."""
+        returns = dict.fromkeys(refund.return_id for refund in self.refunds if refund.return_id)
+        owed = {return_id: self.owed_to(return_id) for return_id in returns}
+        return {return_id: amount for return_id, amount in owed.items() if amount is not None and amount.amount > 0}

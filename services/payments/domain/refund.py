@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from shared.ids import derive_id
 from shared.money import Money
 
 
@@ -20,6 +21,11 @@ class RefundState(StrEnum):
 
 LIVE = frozenset({RefundState.WAITING, RefundState.SENT, RefundState.BY_HAND, RefundState.SUCCEEDED})
 """What counts against the captured amount."""
+
+
+def refund_of(return_id: str) -> str:
+    """The id of the refund that a return's receipt or approval asks for: one, however often it is told."""
+    return derive_id("rfd", return_id)
 
 
 class RefundNews(StrEnum):
@@ -50,7 +56,7 @@ class Refund:
     """`id` is drawn once and kept before anyone is called; it is the provider's idempotency key (`key`) as well.
 
     Only a refund that somebody made at the provider's own desk has another key. `attempt` is the charge it gives back from;
-    `booked` tells that the promise is in the ledger.
+    `booked` tells that the promise is in the ledger. `asked` is what was wanted, where less was left of the charge.
     """
 
     id: str
@@ -61,6 +67,7 @@ class Refund:
     requested_at: datetime
     state: RefundState
     return_id: str = ""
+    asked: Money | None = None
     failure_code: str = ""
     settled_at: datetime | None = None
     booked: bool = False

@@ -1,12 +1,12 @@
 """Giving money back: opening a refund, sending it with one key for ever, and hearing what became of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from services.payments.domain.attempt import Attempt, pause_after
 from services.payments.domain.charge import Charge, RefundStatus
 from services.payments.domain.ledger import Account, Kind, posting
-from services.payments.domain.payment import Hand, Payment
+from services.payments.domain.payment import ENDED, Hand, Payment
 from services.payments.domain.refund import REFUND_TABLE, Refund, RefundNews, RefundState, RefundStep
 from shared.contracts.payments import REFUND_BOUNCED, RefundFailed, RefundRequested, RefundSucceeded
 from shared.contracts.values import Reason
@@ -22,6 +22,8 @@ _NEWS = {
     RefundStatus.FAILED: RefundNews.FAILED,
 }
 _LONGEST_WAIT = timedelta(hours=1)
+_SETTLED_BY_HAND = "POST /v1/refunds that names the return, as soon as so much can be given back"
+_ABOUT_REFUNDS = frozenset({"refund.failed", "refund.short", "refund.exceeds_captured"})
 
 _RECEIVABLE = {
     Hand.PROVIDER: Account.PROVIDER_RECEIVABLE,
@@ -49,6 +51,7 @@ class Wish:
     amount: Money
     reason: str
     return_id: str = ""
+    asked: Money | None = None  # what was wanted, where less is left
 
 
 def objection(payment: Payment, amount: Money) -> Refusal | None:
@@ -90,6 +93,7 @@ def open_refund(payment: Payment, wish: Wish, now: datetime, *, attempt: Attempt
         amount=wish.amount,
         reason=wish.reason,
         return_id=wish.return_id,
+        asked=wish.asked,
         requested_at=now,
         state=RefundState.WAITING,
     )
@@ -98,6 +102,22 @@ def open_refund(payment: Payment, wish: Wish, now: datetime, *, attempt: Attempt
     if source.captured is not None:
         effects += take_refund(payment, refund, RefundNews.CAPTURED, now)
     return effects
+
+
+def refund_return(payment: Payment, wish: Wish, now: datetime) -> list[Effect]:
+    """Pay what a return is owed, or what is left of it. Where nothing is, it fails aloud; what lacks stays owed."""
+    waits = payment.captured is None and payment.state not in ENDED and wish.amount.currency == payment.amount.currency
+    left = payment.refundable(payment.current)
+    reduced = wish.amount.currency == left.currency and Money(0, left.currency) < left < wish.amount
+    if reduced:
+        wish = replace(wish, amount=left, asked=wish.amount)
+    refusal = None if waits and wish.amount <= left else objection(payment, wish.amount)
+    if refusal is not None:
+        return refuse_refund(payment, wish, refusal, now)
+    opened = open_refund(payment, wish, now)
+    if reduced and opened:
+        payment.attention = "refund.short"
+    return opened
 
 
 def refuse_refund(payment: Payment, wish: Wish, refusal: Refusal, now: datetime) -> list[Effect]:
@@ -136,13 +156,28 @@ def release_waiting(payment: Payment, now: datetime) -> list[Effect]:
     captured = payment.captured
     effects: list[Effect] = []
     for refund in _waiting(payment):
+        left = refund.amount
         if captured is None or refund.amount.currency != captured.currency:
             refund.failure_code = "refund.currency"
-        elif payment.refundable(payment.current).amount < 0:  # less came in than had been promised
+        elif (lacking := payment.refundable(payment.current)).amount < 0:  # less came in than had been promised
             refund.failure_code = "refund.exceeds_captured"
+            left += lacking
         news = RefundNews.NEVER_CAPTURED if refund.failure_code else RefundNews.CAPTURED
         effects += take_refund(payment, refund, news, now)
+        if refund.failure_code == "refund.exceeds_captured" and left.amount > 0:
+            effects += open_refund(payment, _rest_of(refund, left), now)
     return effects
+
+
+def _rest_of(refund: Refund, left: Money) -> Wish:
+    """As much of a refund that could not be paid as can be."""
+    return Wish(
+        id=derive_id("rfd", refund.id, "rest"),
+        amount=left,
+        reason=refund.reason,
+        return_id=refund.return_id,
+        asked=refund.asked or refund.amount,
+    )
 
 
 def fail_waiting(payment: Payment, now: datetime) -> list[Effect]:
@@ -255,11 +290,19 @@ def _succeed(payment: Payment, refund: Refund, now: datetime) -> list[Effect]:
     payment.postings.append(
         posting(Kind.REFUND_PAID, refund.id, refund.amount, debit=Account.REFUNDS_PAYABLE, credit=paid_from, at=now)
     )
+    if payment.attention in _ABOUT_REFUNDS and not _needs_somebody(payment):
+        payment.attention = ""
     return [
         RefundSucceeded(
             order_id=payment.order_id, refund_id=refund.id, amount=refund.amount, return_id=refund.return_id
         )
     ]
+
+
+def _needs_somebody(payment: Payment) -> bool:
+    """Whether a return is owed, or a refund for none has failed, of which nobody can say that it was settled."""
+    failed = any(refund.state is RefundState.FAILED and not refund.return_id for refund in payment.refunds)
+    return failed or bool(payment.owed_returns())
 
 
 def _fail(payment: Payment, refund: Refund, now: datetime) -> list[Effect]:
@@ -305,13 +348,27 @@ def _requested(payment: Payment, refund: Refund) -> RefundRequested:
         reason=refund.reason,
         return_id=refund.return_id,
         through_channel=payment.hand is Hand.CHANNEL,
+        asked=refund.asked,
+        reduced=_reduced(refund),
+    )
+
+
+def _reduced(refund: Refund) -> Reason | None:
+    if refund.asked is None:
+        return None
+    return Reason(
+        code="refund.exceeds_captured",
+        message=f"{refund.amount} is what is left of the charge; {refund.asked - refund.amount} stays owed",
+        clears_with=_SETTLED_BY_HAND,
+        subject=refund.return_id,
     )
 
 
 def _failed(payment: Payment, refund: Refund, message: str, *, code: str = "") -> RefundFailed:
     code = code or refund.failure_code
     code = code if "." in code else f"refund.{code}"
-    reason = Reason(code=code, message=message, clears_with="a person: pay it out another way", subject=refund.id)
+    clears_with = _SETTLED_BY_HAND if refund.return_id else "a person: pay it out another way"
+    reason = Reason(code=code, message=message, clears_with=clears_with, subject=refund.id)
     return RefundFailed(
         order_id=payment.order_id, refund_id=refund.id, amount=refund.amount, reason=reason, return_id=refund.return_id
     )

@@ -2,16 +2,13 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 import orjson
 import pytest
-import pytest_asyncio
 from pydantic import SecretStr
 from standardwebhooks import Webhook
 
@@ -30,28 +27,10 @@ from shared.ids import new_id
 from shared.money import Money
 from tests.builders.payments import a_cancellation, a_payment_request
 from tests.fixtures.bench import Bench, BenchFactory
-from tests.fixtures.provider import KEY, WEBHOOK_SECRET, Ear, RunningProvider, running_provider
+from tests.fixtures.provider import KEY, WEBHOOK_SECRET, RunningProvider
 from tests.fixtures.schema import differences
 
 pytestmark = pytest.mark.integration
-
-
-@pytest_asyncio.fixture
-async def provider(tmp_path: Path) -> AsyncGenerator[RunningProvider]:
-    quick = {"provider_hang_seconds": 1.0, "provider_slow_seconds": 0.1, "provider_refund_seconds": 0.0}
-    async with running_provider(tmp_path, Ear().transport(), **quick) as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def bench(service_bench: BenchFactory, provider: RunningProvider) -> Bench:
-    return await service_bench(
-        SERVICE,
-        provider_url=provider.url,
-        provider_key=SecretStr(KEY),
-        provider_webhook_secret=SecretStr(WEBHOOK_SECRET),
-        provider_timeout_seconds=0.5,
-    )
 
 
 def an_order() -> str:
@@ -75,8 +54,8 @@ async def charges(provider: RunningProvider, order_id: str) -> list[dict[str, An
     return [charge for charge in await provider.book() if charge["reference"] == order_id]
 
 
-async def refund(bench: Bench, order_id: str, amount: int, currency: str = "EUR") -> httpx.Response:
-    body = {"order_id": order_id, "amount": {"amount": str(amount), "currency": currency}, "reason": "goodwill"}
+async def refund(bench: Bench, order_id: str, amount: int, currency: str = "EUR", **other: Any) -> httpx.Response:
+    body = {"order_id": order_id, "amount": {"amount": str(amount), "currency": currency}, "reason": "goodwill"} | other
     async with bench.client as client:
         return await client.post("/v1/refunds", json=body)
 

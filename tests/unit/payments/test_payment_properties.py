@@ -66,6 +66,7 @@ happenings = st.one_of(
     st.tuples(st.just("webhook"), st.sampled_from(["authorised", "captured", "voided", "declined", "refund"])),
     st.tuples(st.just("refund"), st.integers(1, 1500)),
     st.tuples(st.just("return"), st.integers(1, 1500)),
+    st.tuples(st.just("settle_return"), st.integers(1, 1500)),
     st.tuples(st.just("due"), st.just(0)),
     st.tuples(st.just("act"), st.booleans()),
     st.tuples(st.just("expire"), st.just(0)),
@@ -93,7 +94,21 @@ def happen(world: World, what: str, how: Any, currency: str) -> None:
                 )
             )
         case "refund":
-            world.hear(RequestRefund(store_id=STORE, order_id=ORDER, amount=Money(how, currency), reason="goodwill"))
+            world.hear(
+                RequestRefund(
+                    store_id=STORE,
+                    order_id=ORDER,
+                    amount=Money(how, currency),
+                    reason="goodwill",
+                    settles_none=how % 2 == 0,
+                )
+            )
+        case "settle_return":
+            for return_id, owed in world.payment().owed_returns().items():
+                amount = min(owed, Money(how, currency)) if owed.currency == currency else owed
+                world.hear(
+                    RequestRefund(store_id=STORE, order_id=ORDER, amount=amount, reason="by_hand", return_id=return_id)
+                )
         case "return":
             world.hear(a_return(Money(how, currency), f"rtn_{how}"))
         case "due":
@@ -128,6 +143,10 @@ def check_always(world: World) -> None:
         assert given <= (attempt.captured or attempt.amount).amount, "more is given back than was taken"
     for charge in world.provider.charges.values():
         assert sum(refund.amount for refund in charge.refunds) <= charge.captured.amount
+    for return_id in {refund.return_id for refund in payment.refunds if refund.return_id}:
+        owed = payment.owed_to(return_id)
+        assert owed is not None
+        assert owed.amount >= 0, "a return was given more than it asked for"
 
 
 def check_at_rest(world: World, *, cancelled: bool) -> None:
