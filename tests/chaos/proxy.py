@@ -91,8 +91,8 @@ class Counts:
 
     @classmethod
     def read(cls, stored: dict[str, Any]) -> "Counts":
-        flows = {"up": Flow(**stored.pop("up")), "down": Flow(**stored.pop("down"))}
-        return cls(**stored, **flows)
+        up, down = Flow(**stored.pop("up")), Flow(**stored.pop("down"))
+        return cls(**stored, up=up, down=down)
 
 
 class Gate:

@@ -1,0 +1,102 @@
+"""Three embedded brokers are one cluster, which goes on without any one of them."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from freeport.embedded.kafka import EmbeddedKafka, quorum
+from freeport.processes import free_port
+from freeport.topics import create_topics
+from shared.contracts.topics import ORDER
+from shared.messaging import kafka
+from tests.chaos.proxy import Proxies, Toxics
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+JVM = ("-XX:TieredStopAtLevel=1",)
+
+
+@pytest_asyncio.fixture
+async def brokers(embedded_directory: Path) -> AsyncGenerator[list[EmbeddedKafka]]:
+    cluster = quorum([free_port() for _ in range(3)])
+    nodes = [
+        EmbeddedKafka(embedded_directory / f"three-{node}", quorum=cluster, node=node, jvm=JVM)
+        for node in cluster.controllers
+    ]
+    try:
+        await asyncio.gather(*(asyncio.to_thread(node.start) for node in nodes))
+        yield nodes
+    finally:
+        await asyncio.gather(*(asyncio.to_thread(node.stop, patience=5) for node in nodes))
+
+
+async def leaders(bootstrap: str, topic: str) -> dict[int, tuple[int, list[int]]]:
+    """Leader and replicas in sync of each partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        [found] = await admin.describe_topics([topic])
+        return {place["partition"]: (place["leader"], place["isr"]) for place in found["partitions"]}
+    finally:
+        await admin.close()
+
+
+async def send(producer: kafka.ProducerClient, word: bytes) -> None:
+    async with asyncio.timeout(60):
+        await (await producer.send(ORDER.name, value=word, key=b"one", headers=[]))
+
+
+async def read_all(bootstrap: str, count: int) -> list[bytes | None]:
+    consumer = AIOKafkaConsumer(ORDER.name, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(60):
+            return [(await consumer.getone()).value for _ in range(count)]
+    finally:
+        await consumer.stop()
+
+
+async def test_every_topic_has_three_replicas_and_the_leaders_death_loses_nothing(
+    brokers: list[EmbeddedKafka],
+) -> None:
+    bootstrap = ",".join(broker.bootstrap for broker in brokers)
+    await create_topics(bootstrap, [ORDER], partitions=1, replicas=3)
+    leader, in_sync = (await leaders(bootstrap, ORDER.name))[0]
+    assert sorted(in_sync) == [1, 2, 3]
+    producer = await kafka.produce(bootstrap, client="three")
+    try:
+        await send(producer, b"before")
+        await asyncio.to_thread(brokers[leader - 1].stop, patience=0)
+        await send(producer, b"after")
+    finally:
+        await kafka.let_go(producer)
+    assert (await leaders(bootstrap, ORDER.name))[0][0] != leader
+    assert await read_all(bootstrap, 2) == [b"before", b"after"]
+
+
+async def test_clients_find_a_broker_by_what_it_advertises(embedded_directory: Path) -> None:
+    direct, port = free_port(), free_port()
+    async with Proxies.running() as proxies:
+        proxy = await proxies.open("kafka", to_port=port)
+        broker = EmbeddedKafka(
+            embedded_directory / "advertised", port=port, advertised_port=proxy.port, direct_port=direct, jvm=JVM
+        )
+        try:
+            await asyncio.to_thread(broker.start)
+            await create_topics(broker.direct, [ORDER], partitions=1)
+            assert (await proxy.counts()).connections == 0
+            # Bootstrapped past the proxy, a client of the plain listener is still sent to the proxy.
+            producer = await kafka.produce(f"127.0.0.1:{port}", client="advertised")
+            try:
+                await proxy.poison(down=Toxics(latency_s=0.2))
+                await send(producer, b"late")
+            finally:
+                await kafka.let_go(producer)
+            assert (await proxy.counts()).down.late > 0
+            assert await read_all(broker.direct, 1) == [b"late"]
+        finally:
+            await asyncio.to_thread(broker.stop, patience=5)
