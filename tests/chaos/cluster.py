@@ -8,6 +8,7 @@
         cluster.database_url("payments")          # a service's database as its owner role, likewise
         cluster.bootstrap                         # Kafka, as services are given it
         cluster.proxies["postgres"]               # what stands between the services and a server, by the server's name
+        cluster.load                              # the clients: `load.place(bank="3ds")` is part of the history that is judged
         cluster.platform                          # the same cluster for `freeport.audit`, `freeport.demo.World` and the like
 
 A process that dies is started again after a short pause, as the supervisor of an embedded platform does it.
@@ -20,7 +21,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from prometheus_client.parser import text_string_to_metric_families
@@ -39,6 +40,9 @@ from freeport.topics import EMBEDDED_PARTITIONS, create_topics
 from freeport.up import together
 from shared.contracts.topics import TOPICS
 from tests.chaos.fault import Feature
+
+if TYPE_CHECKING:
+    from tests.chaos.load import Load
 
 REPLICAS = 2
 START_WITHIN_S = 120.0
@@ -193,6 +197,7 @@ class Cluster:
         self.ports = Ports(port_base)
         self.features = features
         self.proxies: dict[str, Any] = {}
+        self.load: Load | None = None
         self._processes: dict[str, Process] = {}
         directory.mkdir(parents=True, exist_ok=True)
         self.secrets: Secrets = load_or_create(self.home.secrets)

@@ -1,5 +1,6 @@
 """All faults, by what they hit. A module adds its `FAULTS` here."""
 
 from tests.chaos.fault import Fault
+from tests.chaos.faults import process
 
-FAULTS: tuple[Fault, ...] = ()
+FAULTS: tuple[Fault, ...] = (*process.FAULTS,)

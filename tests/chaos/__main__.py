@@ -1,0 +1,37 @@
+"""`python -m tests.chaos`: one run, its summary as JSON on standard output, a table for people on standard error."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from tests.chaos.faults import FAULTS
+from tests.chaos.run import Plan, run
+
+
+def main(
+    seed: Annotated[int, typer.Option(help="What everything is drawn from.")] = 1,
+    minutes: Annotated[float, typer.Option(min=2, help="For all of it: start, faults, heal, judge.")] = 6.0,
+    rate: Annotated[float, typer.Option(min=0.1, help="Orders a second.")] = 5.0,
+    only: Annotated[str, typer.Option(help="Names of faults, or how they begin, separated by commas.")] = "",
+    port_base: Annotated[int | None, typer.Option(help="The first of a hundred free ports.")] = None,
+    list_faults: Annotated[bool, typer.Option("--list", help="List the faults and end.")] = False,
+) -> None:
+    """Let faults strike the platform under load, heal it, and judge. Exit code 1 when anything is not as promised."""
+    console = Console(stderr=True)
+    if list_faults:
+        for fault in sorted(FAULTS, key=lambda fault: (fault.row, fault.name)):
+            console.print(f"{fault.row:>2}  {fault.name:<32} {'always ' if fault.always else '       '} {fault.says}")
+        return
+    names = tuple(name for name in only.split(",") if name)
+    summary = asyncio.run(run(Plan(seed=seed, minutes=minutes, rate=rate, only=names, port_base=port_base)))
+    summary.print(console)
+    sys.stdout.buffer.write(orjson.dumps(summary.as_json(), option=orjson.OPT_INDENT_2) + b"\n")
+    sys.exit(0 if summary.ok else 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

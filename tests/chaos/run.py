@@ -1,0 +1,98 @@
+"""One run: start, let faults strike under load, heal, judge, sum up."""
+
+import asyncio
+import logging
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from freeport.platform import delete_platform, free_port_base
+from tests.chaos.cluster import Cluster
+from tests.chaos.fault import Fault, Feature
+from tests.chaos.faults import FAULTS
+from tests.chaos.judge import Resources, judge
+from tests.chaos.load import Load
+from tests.chaos.schedule import draw, play
+from tests.chaos.summary import Summary
+
+JUDGED_WITHIN_S = 90.0  # for everything to be known and at rest after the last fault
+RESERVE_S = 110.0  # of the budget, for healing, judging and stopping on an idle machine
+_WARM_UP_S = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to run. `only` names the faults (or the beginnings of their names) where not all are to be drawn from."""
+
+    seed: int
+    minutes: float = 6.0
+    rate: float = 5.0
+    only: tuple[str, ...] = ()
+    port_base: int | None = None
+
+    @property
+    def command(self) -> str:
+        only = f" ONLY={','.join(self.only)}" if self.only else ""
+        return f"make chaos SEED={self.seed} MINUTES={self.minutes:g}{only}"
+
+    def faults(self) -> Sequence[Fault]:
+        """Those to draw from. ValueError when `only` names none."""
+        found = [fault for fault in FAULTS if not self.only or fault.name.startswith(self.only)]
+        if not found:
+            raise ValueError(f"no fault is named {', '.join(self.only)}")
+        return found
+
+
+async def run(plan: Plan) -> Summary:
+    """Run it; the logs are kept where the summary says when it is not ok, and are gone when it is."""
+    directory = Path(tempfile.mkdtemp(prefix="fp-chaos-"))
+    directory.chmod(0o755)  # PostgreSQL's account passes through when we are root
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of our own clients, which meet the same faults
+    port_base = free_port_base() if plan.port_base is None else plan.port_base
+    began = time.monotonic()
+    async with Cluster.running(directory, port_base, features_of(plan)) as cluster:
+        summary = await _run(cluster, plan, began)
+    await asyncio.to_thread(_tidy, cluster, summary)
+    return summary
+
+
+def features_of(plan: Plan) -> frozenset[Feature]:
+    """What the cluster is to have: of the plain kind."""
+    return frozenset({Feature.ONE_BROKER})
+
+
+async def _run(cluster: Cluster, plan: Plan, began: float) -> Summary:
+    async with Load.opened(cluster, plan.seed, plan.rate) as load:
+        cluster.load = load
+        load.start()
+        await asyncio.sleep(_WARM_UP_S)
+        before = await Resources.of(cluster)
+        ready = time.monotonic()
+        for_faults = plan.minutes * 60 - (ready - began) - RESERVE_S
+        faults = draw(plan.faults(), cluster.features, plan.seed, for_faults)
+        record = await play(cluster, faults, plan.seed, for_faults)
+        healed_at = time.monotonic()
+        judgement = await judge(cluster, load, before, healed_at=healed_at, within=JUDGED_WITHIN_S, seed=plan.seed)
+        seconds = {
+            "start": round(ready - began, 1),
+            "faults": round(healed_at - ready, 1),
+            "judge": round(time.monotonic() - healed_at, 1),
+        }
+        return Summary(
+            seed=plan.seed,
+            minutes=plan.minutes,
+            command=plan.command,
+            record=record,
+            history=tuple(load.shop.history),
+            judgement=judgement,
+            seconds=seconds,
+            logs=cluster.home.log("any").parent,
+        )
+
+
+def _tidy(cluster: Cluster, summary: Summary) -> None:
+    """Nothing stays of a run that is ok; of another its logs and the sandboxes' books."""
+    if summary.ok:
+        delete_platform(cluster.home)
