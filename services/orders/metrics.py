@@ -1,10 +1,12 @@
 """What orders counts beside the kit's metrics, and the loop that measures what only the database knows."""
 
 import asyncio
+from collections import Counter as Counting
 
 import structlog
 from prometheus_client import Counter, Gauge
 
+from services.orders.domain.holds import ATTENTION_REASONS
 from services.orders.schemas import HoldCode
 from services.orders.settings import Settings
 from shared.database import Database, is_transient
@@ -18,9 +20,15 @@ OVERSOLD = Counter("freeport_orders_oversold_total", "Orders that a channel sold
 HELD = Gauge("freeport_orders_held", "Orders that something keeps from going on.", ("code",))
 HELD_AGE = Gauge("freeport_orders_held_oldest_age_seconds", "Since when the oldest of them is held.", ("code",))
 
+_OTHER = "other"
+_REASONS = (*sorted(ATTENTION_REASONS), _OTHER)
+ATTENTION = Gauge("freeport_orders_attention", "Orders that need a person, by each reason that they have.", ("reason",))
+
 for code in HoldCode:
     HELD.labels(code)
     HELD_AGE.labels(code)
+for reason in _REASONS:
+    ATTENTION.labels(reason)
 
 
 async def measure(database: Database) -> None:
@@ -32,6 +40,19 @@ async def measure(database: Database) -> None:
     for code in HoldCode:
         HELD.labels(code).set(found[code]["orders"] if code in found else 0)
         HELD_AGE.labels(code).set(float(found[code]["age"]) if code in found else 0)
+    await _measure_attention(database)
+
+
+async def _measure_attention(database: Database) -> None:
+    rows = await database.fetch(
+        "SELECT reason ->> 'code' AS code, count(DISTINCT order_id) AS orders"
+        " FROM order_hold, jsonb_array_elements(reasons) AS reason WHERE code = 'needs_attention' GROUP BY 1"
+    )
+    found: Counting[str] = Counting()
+    for row in rows:
+        found[row["code"] if row["code"] in ATTENTION_REASONS else _OTHER] += row["orders"]
+    for reason in _REASONS:
+        ATTENTION.labels(reason).set(found[reason])
 
 
 async def keep_measuring(kit: Kit[Settings]) -> None:

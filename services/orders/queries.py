@@ -189,6 +189,7 @@ def _view(row: Row, lines: Sequence[Row], holds: Sequence[Row], person: Row | No
             mode=PaymentMode(row["payment_mode"]),
             method=PaymentMethod(row["payment_method"]),
             action_url=facts.action_url or None,
+            doubt=_reason(facts.doubt) if facts.doubt else None,
         ),
         incoterm=Incoterm(row["incoterm"]),
         service=ServiceLevel(row["service"]),

@@ -450,11 +450,12 @@ class RecipientOut(View):
 
 
 class PaymentOut(View):
-    """How it is paid. `action_url` is where the buyer must confirm, while they must."""
+    """How it is paid. `action_url` is where the buyer must confirm, while they must; `doubt` is why a person must look."""
 
     mode: PaymentMode
     method: PaymentMethod
     action_url: str | None
+    doubt: ReasonOut | None = None
 
 
 class CancellationOut(View):

@@ -309,8 +309,10 @@ def voided(order_id: str = ORDER) -> PaymentVoided:
     return PaymentVoided(order_id=order_id, payment_id=PAYMENT)
 
 
-def unknown(order_id: str = ORDER, operation: str = "authorise") -> PaymentOutcomeUnknown:
-    return PaymentOutcomeUnknown(order_id=order_id, payment_id=PAYMENT, operation=operation)
+def unknown(order_id: str = ORDER, operation: str = "authorise", attention: str = "") -> PaymentOutcomeUnknown:
+    """`attention`: the code of what a person must look at."""
+    reason = Reason(code=attention, message="worth a look", clears_with="a person") if attention else None
+    return PaymentOutcomeUnknown(order_id=order_id, payment_id=PAYMENT, operation=operation, attention=reason)
 
 
 def refunded(order_id: str = ORDER, amount: int = TOTAL.amount) -> RefundSucceeded:

@@ -145,6 +145,10 @@ class Facts:
     payment_asked: bool = False  # by us, once
     payment: Payment = Payment.NONE
     decline: Reason | None = None
+    doubted: str = (
+        ""  # the operation (authorise, capture, renew, void) that made the money doubtful after it was promised
+    )
+    doubt: Reason | None = None  # why; or what about a payment only a person can settle
     action_url: str = ""
     refunded: int = 0  # minor units that went back
     shipment: Shipment = Shipment.NONE
@@ -155,6 +159,14 @@ class Facts:
     cancel_refusal: Reason | None = None
     overdue: frozenset[str] = frozenset()  # whose answer was still missing when its time was up
 
+    @property
+    def paid(self) -> bool:
+        """The money is promised or here. A promise that was lost or is other than asked is none; one that ends soon still is."""
+        return self.payment in (Payment.AUTHORISED, Payment.CAPTURED) and self.doubted in ("", RENEWAL)
+
+
+RENEWAL = "renew"
+"""The operation that fails while the promise still stands."""
 
 NOTHING_KNOWN = Facts()
 
@@ -238,32 +250,49 @@ _UNDECIDED = (Payment.NONE, Payment.REQUESTED, Payment.ACTION, Payment.UNKNOWN)
 def _payment_action_required(facts: Facts, message: PaymentActionRequired) -> Facts:
     if facts.payment not in _UNDECIDED:
         return facts
-    return replace(facts, payment=Payment.ACTION, action_url=message.action_url)
+    return _told(facts, payment=Payment.ACTION, action_url=message.action_url)
 
 
 def _payment_authorised(facts: Facts, message: PaymentAuthorised) -> Facts:
-    if facts.payment is Payment.CAPTURED:
-        return facts
-    return replace(facts, payment=Payment.AUTHORISED, card_matches=message.card_matches, action_url="")
+    payment = Payment.CAPTURED if facts.payment is Payment.CAPTURED else Payment.AUTHORISED
+    return _told(facts, payment=payment, card_matches=message.card_matches)
 
 
 def _payment_declined(facts: Facts, message: PaymentDeclined) -> Facts:
     if facts.payment is Payment.CAPTURED:
         return facts
-    return replace(facts, payment=Payment.DECLINED, decline=message.reason, action_url="")
+    return _told(facts, payment=Payment.DECLINED, decline=message.reason)
 
 
 def _payment_captured(facts: Facts, message: PaymentCaptured) -> Facts:
-    return replace(facts, payment=Payment.CAPTURED, action_url="")
+    return _told(facts, payment=Payment.CAPTURED)
 
 
 def _payment_voided(facts: Facts, message: PaymentVoided) -> Facts:
-    return facts if facts.payment is Payment.CAPTURED else replace(facts, payment=Payment.VOIDED, action_url="")
+    return facts if facts.payment is Payment.CAPTURED else _told(facts, payment=Payment.VOIDED)
 
 
 def _payment_unknown(facts: Facts, message: PaymentOutcomeUnknown) -> Facts:
-    # An unknown capture or void leaves the promise standing; payments asks and tells.
-    return replace(facts, payment=Payment.UNKNOWN) if facts.payment in _UNDECIDED else facts
+    # An unknown renewal, capture or void leaves the promise standing; payments asks and tells.
+    undecided = facts.payment in _UNDECIDED
+    payment = Payment.UNKNOWN if undecided else facts.payment
+    if undecided and message.attention is None:
+        return replace(facts, payment=payment)
+    return replace(facts, payment=payment, doubted=message.operation, doubt=message.attention or _unknown(message))
+
+
+def _unknown(message: PaymentOutcomeUnknown) -> Reason:
+    return Reason(
+        code=f"payment.{message.operation}_unknown",
+        message=f"the provider has not said what became of the request to {message.operation}",
+        clears_with="the provider's answer",
+        subject=message.payment_id,
+    )
+
+
+def _told(facts: Facts, *, action_url: str = "", **changes: Any) -> Facts:
+    """Payments says where the money is: nothing is in doubt any more, and the buyer need not act unless it says so."""
+    return replace(facts, action_url=action_url, doubted="", doubt=None, **changes)
 
 
 def _refund_succeeded(facts: Facts, message: RefundSucceeded) -> Facts:

@@ -98,6 +98,8 @@ def _silence(order: Standing) -> tuple[Reason, ...]:
 
 
 def _money_in_doubt(order: Standing) -> tuple[Reason, ...]:
+    if order.facts.doubt is not None:
+        return (order.facts.doubt,)
     if order.facts.payment is Payment.VOIDED:
         return (
             Reason(code="payment.voided", message="the promised payment was given back", clears_with="a new payment"),
@@ -125,5 +127,16 @@ def _parcel_in_trouble(order: Standing) -> tuple[Reason, ...]:
         )
     return ()
 
+
+ATTENTION_REASONS = frozenset(
+    {f"{who}.silent" for who in _SILENCES}
+    | {f"payment.{operation}_unknown" for operation in ("authorise", "capture", "renew", "void")}
+    | {"payment.conflicted", "payment.promise_lost", "payment.promise_expiring", "payment.capture_failed"}
+    | {"payment.charge_missing", "payment.dispatched_unpaid", "payment.voided", "payment.withdrawn"}
+    | {"shipment.lost", "shipment.cancelled", "shipment.quantity_mismatch", "shipment.no_service", "label.refused"}
+    | {"parcel.damaged", "parcel.delivery_failed", "parcel.returned", "recipient.missing"}
+    | {"risk.rejected"}
+)
+"""The codes that are counted one by one; every other (a rule of risk, a newer service's) counts as other."""
 
 _ATTENTION = (_silence, _money_in_doubt, _risk_rejects_what_is_sold, _parcel_in_trouble)

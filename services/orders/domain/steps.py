@@ -64,7 +64,7 @@ def _while_placed(order: Standing) -> Step | None:
         return None
     if not facts.payment_asked:
         return RequestPayment() if facts.papers is not Papers.NONE else None
-    if facts.payment in (Payment.AUTHORISED, Payment.CAPTURED) and _card_is_fine(facts):
+    if facts.paid and _card_is_fine(facts):
         return Confirm()
     return None
 

@@ -74,7 +74,7 @@ def _told(events: dict[str, Happening], waits: dict[str, set[str]], followers: d
 
 def summary(event_type: str, data: dict[str, Any]) -> str:
     """What happened, in a sentence for a person."""
-    words = SUMMARIES.get(event_type)
+    words = NEEDS_A_PERSON if data.get("attention") else SUMMARIES.get(event_type)
     if words is None:
         return event_type
     return words.format_map(_Known({name: _words(value) for name, value in data.items()}))
@@ -95,6 +95,8 @@ def _words(value: Any) -> Any:
         case _:
             return value
 
+
+NEEDS_A_PERSON = "The payment needs a person: {attention}"
 
 SUMMARIES = {
     "orders.order.placed.v1": "Order {number} came in over {channel}",

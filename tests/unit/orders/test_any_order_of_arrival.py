@@ -70,6 +70,27 @@ PATHS: dict[str, tuple[Order, Status, tuple[type[Event], ...], tuple[Sequence[An
         b.an_order(), Status.CONFIRMED, STEPS,
         (KEPT, [b.approved()], [b.cleared()], (after(PaymentRequested, b.unknown()), b.authorised())),
     ),
+    "the provider was silent about the capture": (
+        b.an_order(), Status.COMPLETED, (*STEPS, OrderCompleted),
+        (
+            KEPT, [b.approved()], [b.cleared()], (*PAID, after(OrderConfirmed, b.unknown(operation="capture")), b.captured()), SHIPPED,
+        ),
+    ),
+    "the promise was lost on the way, and charged anew": (
+        b.an_order(), Status.COMPLETED, (*STEPS, OrderCompleted),
+        (
+            KEPT, [b.approved()], [b.cleared()],
+            (*PAID, after(OrderConfirmed, b.unknown(attention="payment.promise_lost")), b.captured()),
+            SHIPPED,
+        ),
+    ),
+    "another amount was charged, and the provider corrected it": (
+        b.an_order(), Status.CONFIRMED, STEPS,
+        (
+            KEPT, [b.approved()], [b.cleared()],
+            (after(PaymentRequested, b.unknown(attention="payment.conflicted")), b.authorised()),
+        ),
+    ),
     "another card, and a person approves it": (
         b.an_order(), Status.CONFIRMED, STEPS,
         (
@@ -277,7 +298,8 @@ ANYTHING = st.sampled_from(
         b.review_decided(), b.review_decided(approved=False), b.review_decided(cause=CARD),
         b.review_decided(cause=CARD, approved=False), b.cleared(), b.held(), b.prohibited(), b.authorised(),
         b.authorised(card_matches=False), b.action_required(), b.declined(), b.captured(), b.voided(), b.unknown(),
-        b.unknown(operation="capture"), b.refunded(), b.refunded(amount=1), b.booked(), b.dispatched(), b.tracked(),
+        b.unknown(operation="capture"), b.unknown(attention="payment.conflicted"),
+        b.unknown(operation="renew", attention="payment.promise_expiring"), b.refunded(), b.refunded(amount=1), b.booked(), b.dispatched(), b.tracked(),
         b.tracked(status=TrackingStatus.LOST), b.delivered(), b.in_trouble(), b.lost(), b.shipment_cancelled(),
         b.cancellation_refused(),
     ]

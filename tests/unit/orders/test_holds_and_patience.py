@@ -2,12 +2,16 @@
 
 from datetime import timedelta
 
+import pytest
+
+from services.orders.domain.facts import Payment
 from services.orders.domain.order import SILENCE
 from services.orders.domain.patience import ANSWER, PAYMENT
 from services.orders.domain.standing import Status
 from shared.contracts.logistics import PapersHeld
 from shared.contracts.orders import HoldCleared, HoldPlaced, OrderCancellationRequested, OrderCancelled, OrderConfirmed
 from shared.contracts.payments import REFUND_BOUNCED
+from shared.contracts.registry import Event
 from shared.contracts.risk import ReviewCause
 from shared.contracts.values import Reason
 from shared.effects import Deadline, Forget
@@ -163,6 +167,75 @@ def test_a_refund_that_never_went_takes_nothing_from_one_that_did() -> None:
     for message in (b.refunded(amount=1), b.refund_failed()):
         order.hear(message, b.NOON)
     assert order.facts.refunded == 1
+
+
+@pytest.mark.parametrize(
+    ("operation", "attention", "code"),
+    [
+        ("capture", "", "payment.capture_unknown"),
+        ("renew", "payment.promise_expiring", "payment.promise_expiring"),
+        ("authorise", "payment.promise_lost", "payment.promise_lost"),
+        ("authorise", "payment.conflicted", "payment.conflicted"),
+        ("capture", "payment.capture_failed", "payment.capture_failed"),
+    ],
+)
+def test_money_that_is_in_doubt_after_the_confirmation_is_shown_at_once(
+    operation: str, attention: str, code: str
+) -> None:
+    order = b.a_confirmed_order()
+    (told,) = events_of(order.hear(b.unknown(operation=operation, attention=attention), b.NOON))
+    assert isinstance(told, HoldPlaced)
+    assert (told.code, [reason.code for reason in told.reasons]) == ("needs_attention", [code])
+    assert order.facts.payment is Payment.AUTHORISED
+
+
+@pytest.mark.parametrize("settles", [b.captured(), b.authorised()])
+def test_what_settles_the_money_clears_the_doubt(settles: Event) -> None:
+    order = b.a_confirmed_order()
+    order.hear(b.unknown(operation="capture"), b.NOON)
+    assert HoldCleared(order_id=b.ORDER, code="needs_attention") in order.hear(settles, b.NOON)
+    assert order.facts.doubt is None
+
+
+@pytest.mark.parametrize(("settles", "code"), [(b.voided(), "payment.voided"), (b.declined(), "payment.withdrawn")])
+def test_money_that_is_gone_for_sure_is_in_doubt_no_more(settles: Event, code: str) -> None:
+    order = b.a_confirmed_order()
+    order.hear(b.unknown(operation="authorise", attention="payment.promise_lost"), b.NOON)
+    order.hear(settles, b.NOON)
+    assert [reason.code for reason in order.holds["needs_attention"].reasons] == [code]
+
+
+def test_a_conflict_before_the_confirmation_is_shown_at_once_and_not_confirmed() -> None:
+    order = b.an_order()
+    for message in (b.reserved(), b.approved(), b.cleared(), b.unknown()):
+        order.hear(message, b.NOON)
+    assert order.holds == {}, "payments asks; the buyer's payment status says so"
+    order.hear(b.unknown(attention="payment.conflicted"), b.NOON)
+    assert [reason.code for reason in order.holds["needs_attention"].reasons] == ["payment.conflicted"]
+    assert order.status is Status.PLACED
+    order.hear(b.authorised(), b.NOON)
+    assert (order.status, order.holds) == (Status.CONFIRMED, {})
+
+
+def test_a_promise_that_was_lost_before_the_confirmation_is_no_promise() -> None:
+    order = b.an_order()
+    lost = b.unknown(operation="authorise", attention="payment.promise_lost")
+    reviewed = b.review_opened(cause=ReviewCause.CARD_MISMATCH), b.review_decided(cause=ReviewCause.CARD_MISMATCH)
+    for message in (b.reserved(), b.approved(), b.cleared(), b.authorised(card_matches=False), lost, *reviewed):
+        order.hear(message, b.NOON)
+    assert order.status is Status.PLACED
+    order.hear(b.authorised(), b.NOON)
+    assert order.status is Status.CONFIRMED
+
+
+def test_a_promise_that_ends_soon_is_a_promise_still() -> None:
+    order = b.an_order()
+    expiring = b.unknown(operation="renew", attention="payment.promise_expiring")
+    reviewed = b.review_opened(cause=ReviewCause.CARD_MISMATCH), b.review_decided(cause=ReviewCause.CARD_MISMATCH)
+    for message in (b.reserved(), b.approved(), b.cleared(), b.authorised(card_matches=False), expiring, *reviewed):
+        order.hear(message, b.NOON)
+    assert order.status is Status.CONFIRMED
+    assert [reason.code for reason in order.holds["needs_attention"].reasons] == ["payment.promise_expiring"]
 
 
 def test_a_withdrawn_payment_is_not_shipped_over_in_silence() -> None:

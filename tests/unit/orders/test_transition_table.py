@@ -90,6 +90,7 @@ MESSAGES: dict[str, Any] = {
     "PaymentCaptured": b.captured(),
     "PaymentVoided": b.voided(),
     "PaymentOutcomeUnknown": b.unknown(),
+    "PaymentOutcomeUnknown, a person must look": b.unknown(attention="payment.conflicted"),
     "RefundRequested": b.refund_requested(),
     "RefundSucceeded": b.refunded(),
     "RefundFailed": b.refund_failed(),
