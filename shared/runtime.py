@@ -19,6 +19,7 @@ from fastapi import APIRouter, FastAPI
 from shared import http, telemetry
 from shared.auth import Keys
 from shared.database import Database, is_transient
+from shared.deadletter_api import dead_letters
 from shared.messaging import deadletters
 from shared.messaging.combiner import Combiner
 from shared.messaging.consumer import Consumer
@@ -116,7 +117,7 @@ async def build(service: "Service[Any, Any]", settings: ServiceSettings) -> "Kit
 
 def create_app(service: "Service[Any, Any]", kit: "Kit[Any]") -> FastAPI:
     """The service's HTTP application over a kit."""
-    return http.create_app(service.name, service.api, kit)
+    return http.create_app(service.name, (*service.api, dead_letters(service.name)), kit)
 
 
 def run(service: "Service[Any, Any]") -> None:

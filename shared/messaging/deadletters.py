@@ -405,18 +405,43 @@ async def found(database: Database, letter_id: str) -> Mapping[str, Any]:
 
 
 _CHOSEN = """
-SELECT id FROM dead_letter
+SELECT id, failed_at FROM dead_letter
 WHERE state = 'open' AND source <> 'record' AND failed_at <= $1 AND ($2 = '' OR topic = $2)
     AND ($3 = '' OR strpos(error, $3) > 0) AND ($4::timestamptz IS NULL OR failed_at >= $4)
-ORDER BY failed_at, id LIMIT $5
+    AND ($5::timestamptz IS NULL OR (failed_at, id) > ($5, $6))
+ORDER BY failed_at, id LIMIT $7
 """
 
 
 async def chosen(
-    database: Database, *, until: datetime, topic: str, error_contains: str, since: datetime | None, limit: int
-) -> list[str]:
-    """The ids of open letters that may be redriven, oldest first; of those that were open already at `until`."""
-    return [row["id"] for row in await database.fetch(_CHOSEN, until, topic, error_contains, since, limit)]
+    database: Database,
+    *,
+    until: datetime,
+    topic: str,
+    error_contains: str,
+    since: datetime | None,
+    behind: tuple[datetime, str] | None,
+    limit: int,
+) -> list[tuple[str, datetime]]:
+    """Open letters that may be redriven, oldest first: id and since when. Only those that were open already at `until`."""
+    at, letter_id = behind or (None, "")
+    rows = await database.fetch(_CHOSEN, until, topic, error_contains, since, at, letter_id, limit)
+    return [(row["id"], row["failed_at"]) for row in rows]
+
+
+_ACTIONS = """
+SELECT id, at, actor, operator, action, subject, reason, outcome FROM operator_action
+WHERE ($1 = '' OR subject = $1) AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
+ORDER BY at DESC, id DESC LIMIT $4
+"""
+
+
+async def actions(
+    database: Database, *, subject: str = "", before: tuple[datetime, str] | None = None, limit: int = 100
+) -> Sequence[Mapping[str, Any]]:
+    """What people did, newest first."""
+    at, action_id = before or (None, "")
+    return [dict(row) for row in await database.fetch(_ACTIONS, subject, at, action_id, limit)]
 
 
 async def measure(database: Database) -> None:

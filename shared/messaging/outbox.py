@@ -7,9 +7,12 @@ from typing import Any
 from shared.contracts.registry import Event, TopicKind
 from shared.database import Connection
 from shared.effects import Call, Deadline, Decision, Forget, Moment, Reply
-from shared.errors import Refusal
+from shared.errors import Kind, Refusal, Refused
 from shared.ids import new_id
 from shared.messaging.codec import encode_data
+
+MAX_DATA_BYTES = 900_000
+"""With its headers an event then fits into a record of a mebibyte. The table has the same bound as a constraint."""
 
 
 @dataclass(slots=True)
@@ -102,8 +105,23 @@ async def _add_events(events: Sequence[tuple[Event, Moment]], connection: Connec
     for event, moment in events:
         topic, key = event.topic.name, event.key
         nth = counts[topic, key] = counts.get((topic, key), 0) + 1
-        rows.append((topic, key, nth, new_id("evt"), event.event_type, context_of(moment), encode_data(event).decode()))
+        rows.append((topic, key, nth, new_id("evt"), event.event_type, context_of(moment), _data(event)))
     await connection.execute(_ADD_EVENTS, *_columns(rows))
+
+
+def _data(event: Event) -> str:
+    # Once committed it can only halt its stream, so it is refused while its cause can still be told.
+    data = encode_data(event)
+    if len(data) >= MAX_DATA_BYTES:
+        raise Refused(
+            Refusal(
+                code="event.too_large",
+                detail=f"{event.event_type} would have {len(data)} bytes, and {MAX_DATA_BYTES} are too many for an event",
+                kind=Kind.TOO_LARGE,
+                clears_with="fewer or shorter parts at once",
+            )
+        )
+    return data.decode()
 
 
 _SET_DEADLINES = """
