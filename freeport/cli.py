@@ -28,8 +28,8 @@ from freeport.progress import Progress
 from freeport.state import Condition, Ownership, Phase, ProgramState, State, is_owned, read
 from freeport.up import Supervision, already_running
 
-NEIGHBOURS = ("demo", "replay", "audit", "bench")
-"""Commands of other packages: `freeport/<name>/command.py` or `freeport/<name>.py` holds a function of that name."""
+NEIGHBOURS = ("demo", "replay", "audit", "bench", "dlq")
+"""Commands of other modules: `freeport/<name>/command.py` or `freeport/<name>.py` holds a function, or a group, of that name."""
 
 DOWN_WITHIN = 90.0  # seconds: the services' patience, then Kafka's, then PostgreSQL's
 
@@ -185,7 +185,10 @@ def _add_neighbours(arguments: Sequence[str]) -> None:
 def _add_neighbour(name: str) -> None:
     for module in (f"freeport.{name}.command", f"freeport.{name}"):
         if _exists(module) and (command := getattr(importlib.import_module(module), name, None)):
-            app.command(name)(command)
+            if isinstance(command, typer.Typer):
+                app.add_typer(command, name=name)
+            else:
+                app.command(name)(command)
             return
 
 

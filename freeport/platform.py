@@ -6,6 +6,7 @@
     platform.urls["orders"]                       # http://127.0.0.1:8003 (services and sandboxes, by name)
     platform.test_key                             # sk_test_…: store str_demo, all scopes
     platform.other_key                            # a second store, str_other
+    platform.operator_key                         # sk_op_…: no store; dead letters, in every service
     platform.database_url("payments")             # postgresql://… as the owner role
     platform.kafka                                # 127.0.0.1:8092
     platform.sandbox_directory("provider")        # its durable book
@@ -82,6 +83,7 @@ class Platform:
             "services": {name: url for name, url in urls.items() if name in SERVICES},
             "sandboxes": {name: url for name, url in urls.items() if name in SANDBOXES},
             "test_key": self.test_key,
+            "operator_key": self.secrets.operator_key,
             "kafka": self.kafka,
             "postgres": self.postgres,
         }
@@ -93,6 +95,17 @@ class Platform:
     @property
     def other_key(self) -> str:
         return self.secrets.other_key
+
+    @property
+    def operator_key(self) -> str:
+        """The key for dead letters and other operations, for every service. Raises `StartupError` where there is none yet."""
+        if not self.secrets.operator_key:
+            raise StartupError(
+                "There is no operator's key",
+                why="an older release of Freeport started this platform",
+                fix="`freeport down`, then `freeport up`: nothing is lost",
+            )
+        return self.secrets.operator_key
 
     @property
     def kafka(self) -> str:

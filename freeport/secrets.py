@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -28,6 +29,8 @@ class Secrets:
     other_key: str
     """API key of a second store, `str_other`, all scopes."""
     internal_key: str
+    operator_key: str
+    """API key of those who run the platform: `operations`, which no store's key can do."""
     provider_key: str
     provider_webhook_secret: str
     carrier_key: str
@@ -49,20 +52,21 @@ class ApiKey:
 
 
 def load_or_create(path: Path) -> Secrets:
-    """What the file holds; a new set, written to it, when there is none."""
-    if path.exists():
-        return load(path)
-    created = _new()
-    unfinished = path.with_suffix(".new")
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(asdict(created), file, indent=2)
-    unfinished.replace(path)
-    return created
+    """What the file holds; a new set, written to it, when there is none. What an older release did not know yet is added."""
+    kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    complete = asdict(_new()) | kept
+    if complete != kept:
+        unfinished = path.with_suffix(".new")
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(complete, file, indent=2)
+        unfinished.replace(path)
+    return Secrets(**complete)
 
 
 def load(path: Path) -> Secrets:
-    """Raises FileNotFoundError before the first start."""
-    return Secrets(**json.loads(path.read_text()))
+    """Raises FileNotFoundError before the first start. A secret that an older release did not make is empty."""
+    kept: dict[str, Any] = json.loads(path.read_text())
+    return Secrets(**{field.name: kept.get(field.name, "") for field in fields(Secrets)})
 
 
 def api_keys(of: Secrets) -> list[ApiKey]:
@@ -71,6 +75,7 @@ def api_keys(of: Secrets) -> list[ApiKey]:
         _api_key(of.test_key, STORE, "*"),
         _api_key(of.other_key, OTHER_STORE, "*"),
         _api_key(of.internal_key, "str_internal", "internal:recipients"),
+        _api_key(of.operator_key, "str_operator", "operations:*"),
     ]
 
 
@@ -87,6 +92,7 @@ def _new() -> Secrets:
         test_key=f"sk_test_{secrets.token_hex(16)}",
         other_key=f"sk_test_{secrets.token_hex(16)}",
         internal_key=f"sk_int_{secrets.token_hex(16)}",
+        operator_key=f"sk_op_{secrets.token_hex(16)}",
         provider_key=f"sk_provider_{secrets.token_hex(16)}",
         provider_webhook_secret=_webhook_secret(),
         carrier_key=f"sk_carrier_{secrets.token_hex(16)}",

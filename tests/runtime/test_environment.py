@@ -1,5 +1,6 @@
 """Each process is given what it needs and no secret of another."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def holders_of(secret: str, home: Home, secrets: Secrets) -> set[str]:
         ("quote_public_key", {"orders"}),
         ("pii_hash_key", {"orders"}),
         ("test_key", set[str]()),
+        ("operator_key", set[str]()),
         ("postgres_password", set[str]()),
     ],
 )
@@ -73,6 +75,20 @@ def test_secrets_are_made_once_and_kept(home: Home, secrets: Secrets) -> None:
     assert load(home.secrets).postgres_password == secrets.postgres_password
 
 
+def test_a_secret_that_an_older_release_did_not_make_is_added_to_those_that_are_kept(
+    home: Home, secrets: Secrets
+) -> None:
+    older = json.loads(home.secrets.read_text())
+    del older["operator_key"]
+    home.secrets.write_text(json.dumps(older))
+    assert load(home.secrets).operator_key == ""
+    renewed = load_or_create(home.secrets)
+    assert renewed.operator_key.startswith("sk_op_")
+    assert (renewed.test_key, renewed.postgres_password) == (secrets.test_key, secrets.postgres_password)
+    assert load(home.secrets).operator_key == load_or_create(home.secrets).operator_key == renewed.operator_key
+    assert home.secrets.stat().st_mode & 0o077 == 0
+
+
 def test_a_secret_never_shows_in_a_printed_object(secrets: Secrets) -> None:
     assert secrets.test_key not in repr(secrets)
 
@@ -83,6 +99,7 @@ def test_services_know_keys_by_their_hash_alone(secrets: Secrets) -> None:
         ("str_demo", ("*",)),
         ("str_other", ("*",)),
         ("str_internal", ("internal:recipients",)),
+        ("str_operator", ("operations:*",)),
     }
     assert not any(secrets.test_key in (row.key_hash, row.prefix) for row in rows)
 
