@@ -6,8 +6,10 @@
         cluster.postgres, cluster.brokers         # the database server, the brokers (one or three)
         cluster.admin_url                         # the superuser's URL; goes straight to the server, past any proxy
         cluster.database_url("payments")          # a service's database as its owner role, likewise
-        cluster.bootstrap                         # Kafka, as services are given it
-        cluster.proxies["postgres"]               # what stands between the services and a server, by the server's name
+        cluster.bootstrap                         # Kafka, as services are given it: through the proxies
+        cluster.direct                            # Kafka, past them
+        cluster.proxies["postgres"]               # what stands between the services and a server, by the server's name: Proxy
+        cluster.disks["kafka-1"]                  # the small disk of a server, where the cluster was given one: SmallDisk
         cluster.load                              # the clients: `load.place(bank="3ds")` is part of the history that is judged
         cluster.platform                          # the same cluster for `freeport.audit`, `freeport.demo.World` and the like
 
@@ -18,7 +20,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +29,8 @@ import orjson
 from prometheus_client.parser import text_string_to_metric_families
 
 from freeport.databases import prepare_databases
-from freeport.embedded.kafka import EmbeddedKafka
 from freeport.embedded.postgres import EmbeddedPostgres
-from freeport.environment import kafka_bootstrap, sandbox_program, service_database, service_program
+from freeport.environment import sandbox_program, service_database, service_program
 from freeport.health import answers, client
 from freeport.layout import SANDBOXES, SERVICES, Home, Ports
 from freeport.platform import Platform
@@ -39,7 +40,10 @@ from freeport.supervisor import Backoff, Keeper, Part, ProgramPart
 from freeport.topics import EMBEDDED_PARTITIONS, create_topics
 from freeport.up import together
 from shared.contracts.topics import TOPICS
+from tests.chaos import servers
 from tests.chaos.fault import Feature
+from tests.chaos.proxy import Proxies, Proxy
+from tests.chaos.servers import SmallDisk, small_disk
 
 if TYPE_CHECKING:
     from tests.chaos.load import Load
@@ -49,8 +53,6 @@ START_WITHIN_S = 120.0
 STOP_WITHIN_S = 12.0  # a service drains for ten seconds at most
 _LOOK_EVERY_S = 0.1
 _BACKOFF = Backoff(first=0.2, longest=2.0, steady=5.0)
-# Nothing here turns off the machine: what fsync guards against cannot happen, and the disk is not what is tested.
-_POSTGRES = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 
 
 class ReplicaPart(ProgramPart):
@@ -137,6 +139,18 @@ class Process:
             self.kill()
             return await self.until_serving(after=before)
 
+    @asynccontextmanager
+    async def kept_down(self, how: signal.Signals = signal.SIGKILL) -> AsyncGenerator[int]:
+        """Ended by the signal and not started again before the block ends; gives the process id that died."""
+        pid = self.kill(how)
+        await self.keeper.end()
+        try:
+            yield pid
+        finally:
+            # Brokers that need each other to come up are begun at the same time by whoever keeps several down.
+            self.keeper = Keeper(self.part, lambda _: None, _BACKOFF)
+            await self.keeper.begin()
+
     async def until_gone(self, pid: int, *, within: float = 30.0) -> None:
         """Until that process has ended. TimeoutError."""
         await _until(lambda: self.pid != pid, f"{self.name} {pid} to end", within)
@@ -196,7 +210,9 @@ class Cluster:
         self.home = Home(directory)
         self.ports = Ports(port_base)
         self.features = features
-        self.proxies: dict[str, Any] = {}
+        self.proxies: dict[str, Proxy] = {}
+        self.disks: dict[str, SmallDisk] = {}
+        self._places = servers.broker_places(self.ports, features)
         self.load: Load | None = None
         self._processes: dict[str, Process] = {}
         directory.mkdir(parents=True, exist_ok=True)
@@ -207,13 +223,22 @@ class Cluster:
     async def running(
         cls, directory: Path, port_base: int, features: frozenset[Feature] = frozenset({Feature.ONE_BROKER})
     ) -> "AsyncGenerator[Cluster]":
-        """Start everything; stop it at the end, whatever happens. `StartupError` when it does not come up."""
+        """Start everything; stop it at the end, whatever happens.
+
+        `StartupError` when it does not come up, `NoSmallDisk` when it is to have one and may not.
+        """
         cluster = cls(directory, port_base, features)
-        try:
-            await cluster._start()
+        async with AsyncExitStack() as stack:
+            if Feature.SMALL_DATABASE_DISK in features:
+                disk = small_disk(cluster.home.postgres, servers.SMALL_DATABASE_DISK)
+                cluster.disks["postgres"] = stack.enter_context(disk)
+            if Feature.SMALL_BROKER_DISK in features:
+                disk = small_disk(cluster.home.kafka, servers.SMALL_BROKER_DISK)
+                cluster.disks["kafka-1"] = stack.enter_context(disk)
+            proxies = await stack.enter_async_context(Proxies.running())
+            stack.push_async_callback(cluster._stop)
+            await cluster._start(proxies)
             yield cluster
-        finally:
-            await cluster._stop()
 
     @property
     def platform(self) -> Platform:
@@ -258,7 +283,11 @@ class Cluster:
 
     @property
     def bootstrap(self) -> str:
-        return kafka_bootstrap(self.ports)
+        return servers.addresses([place.public for place in self._places])
+
+    @property
+    def direct(self) -> str:
+        return servers.addresses([place.direct for place in self._places])
 
     async def heal(self, *, within: float = 90.0) -> None:
         """Thaw what is frozen and wait until everything serves. TimeoutError names what does not."""
@@ -268,8 +297,8 @@ class Cluster:
 
     # ── Starting and stopping ─────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _start(self) -> None:
-        await together(self._start_databases(), self._start_kafka())
+    async def _start(self, proxies: Proxies) -> None:
+        await together(self._start_databases(proxies), self._start_kafka(proxies))
         for sandbox in SANDBOXES:
             self.home.sandbox(sandbox).mkdir(parents=True, exist_ok=True)
         programs = [
@@ -279,31 +308,38 @@ class Cluster:
         await asyncio.gather(*(program.keeper.begin() for program in programs))
         await asyncio.gather(*(program.until_serving(within=START_WITHIN_S) for program in programs))
 
-    async def _start_databases(self) -> None:
+    async def _start_databases(self, proxies: Proxies) -> None:
+        small = servers.SMALL_POSTGRES_SETTINGS if Feature.SMALL_DATABASE_DISK in self.features else {}
         server = EmbeddedPostgres(
             self.home.postgres,
             password=self.secrets.postgres_password,
-            port=self.ports.of("postgres"),
+            port=servers.postgres_behind(self.ports),
             log=self.home.log("postgres"),
-            settings=_POSTGRES,
+            settings={**servers.POSTGRES_SETTINGS, **small},
+        )
+        self.proxies["postgres"] = await proxies.open(
+            "postgres", port=self.ports.of("postgres"), to_port=servers.postgres_behind(self.ports)
         )
         await self._add("postgres", server, server.log).keeper.begin()
         await prepare_databases(SERVICES, self.home, self.ports, self.secrets)
 
-    async def _start_kafka(self) -> None:
-        broker = EmbeddedKafka(
-            self.home.kafka,
-            port=self.ports.of("kafka"),
-            controller_port=self.ports.of("kafka-controller"),
-            log=self.home.log("kafka-1"),
-            jvm=("-XX:TieredStopAtLevel=1",),
-        )
-        await self._add("kafka-1", broker, broker.log).keeper.begin()
-        await create_topics(self.bootstrap, TOPICS, partitions=EMBEDDED_PARTITIONS)
+    async def _start_kafka(self, proxies: Proxies) -> None:
+        for place in self._places:
+            name = f"kafka-{place.node}"
+            self.proxies[name] = await proxies.open(name, port=place.public, to_port=place.behind)
+        parts = servers.make_brokers(self._places, self.home)
+        brokers = [self._add(name, part, part.log) for name, part in parts.items()]
+        await asyncio.gather(*(broker.keeper.begin() for broker in brokers))
+        await self.create_topics()
+
+    async def create_topics(self) -> None:
+        """Those of the topic list that are missing."""
+        await create_topics(self.direct, TOPICS, partitions=EMBEDDED_PARTITIONS, replicas=len(self._places))
 
     def _replica(self, service: str, number: int) -> Process:
         program = service_program(service, "all", self.home, self.ports, self.secrets, replica=number)
-        program = replace(program, name=f"{service}-{number}", log=self.home.log(f"{service}-{number}"))
+        env = {**program.env, "FREEPORT_KAFKA": self.bootstrap}
+        program = replace(program, name=f"{service}-{number}", log=self.home.log(f"{service}-{number}"), env=env)
         url = self.ports.url(service, number)
         return self._add(program.name, ReplicaPart(program), program.log, url, f"{url}/readyz")
 

@@ -20,6 +20,8 @@ from tests.chaos.summary import Summary
 JUDGED_WITHIN_S = 90.0  # for everything to be known and at rest after the last fault
 RESERVE_S = 110.0  # of the budget, for healing, judging and stopping on an idle machine
 _WARM_UP_S = 4.0
+_BROKERS = {1: Feature.ONE_BROKER, 3: Feature.THREE_BROKERS}
+_DISKS = {"postgres": Feature.SMALL_DATABASE_DISK, "kafka": Feature.SMALL_BROKER_DISK}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +32,17 @@ class Plan:
     minutes: float = 6.0
     rate: float = 5.0
     only: tuple[str, ...] = ()
+    brokers: int = 1
+    disk: str = ""
+    """`postgres` or `kafka`: whose disk is a small one."""
     port_base: int | None = None
 
     @property
     def command(self) -> str:
         only = f" ONLY={','.join(self.only)}" if self.only else ""
-        return f"make chaos SEED={self.seed} MINUTES={self.minutes:g}{only}"
+        brokers = f" BROKERS={self.brokers}" if self.brokers != 1 else ""
+        disk = f" DISK={self.disk}" if self.disk else ""
+        return f"make chaos SEED={self.seed} MINUTES={self.minutes:g}{only}{brokers}{disk}"
 
     def faults(self) -> Sequence[Fault]:
         """Those to draw from. ValueError when `only` names none."""
@@ -59,8 +66,11 @@ async def run(plan: Plan) -> Summary:
 
 
 def features_of(plan: Plan) -> frozenset[Feature]:
-    """What the cluster is to have: of the plain kind."""
-    return frozenset({Feature.ONE_BROKER})
+    """What the cluster is to have. ValueError for what there is not."""
+    features = {_BROKERS[plan.brokers]}
+    if plan.disk:
+        features.add(_DISKS[plan.disk])
+    return frozenset(features)
 
 
 async def _run(cluster: Cluster, plan: Plan, began: float) -> Summary:

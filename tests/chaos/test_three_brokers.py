@@ -1,6 +1,7 @@
 """Three embedded brokers are one cluster, which goes on without any one of them."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -47,7 +48,9 @@ async def leaders(bootstrap: str, topic: str) -> dict[int, tuple[int, list[int]]
 
 async def send(producer: kafka.ProducerClient, word: bytes) -> None:
     async with asyncio.timeout(60):
-        await (await producer.send(ORDER.name, value=word, key=b"one", headers=[]))
+        await (
+            await producer.send(ORDER.name, value=word, key=b"one", headers=[], timestamp_ms=int(time.time() * 1000))
+        )
 
 
 async def read_all(bootstrap: str, count: int) -> list[bytes | None]:
