@@ -129,15 +129,15 @@ def _by_return(rows: Sequence[Any]) -> dict[str, list[Any]]:
 
 _PURCHASES = """
     unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bigint[], $9::text[],
-           $10::text[], $11::jsonb[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::bigint[])
+           $10::text[], $11::jsonb[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::jsonb[])
     AS given(order_id, store_id, number, channel, market, destination, placed_at, total_amount, currency, lines, shipped, shipped_from,
-             dispatched_at, delivered_at, cancelled_at, refunded_outside)
+             dispatched_at, delivered_at, cancelled_at, refunds)
 """
 _INSERT_PURCHASES = f"""
 INSERT INTO purchase (order_id, store_id, number, channel, market, destination, placed_at, total_amount, currency, lines, shipped,
-                      shipped_from, dispatched_at, delivered_at, cancelled_at, refunded_outside)
+                      shipped_from, dispatched_at, delivered_at, cancelled_at, refunds)
 SELECT order_id, store_id, number, channel, market, destination, placed_at, total_amount, currency, lines::jsonb, shipped,
-       shipped_from::text[], dispatched_at, delivered_at, cancelled_at, refunded_outside
+       shipped_from::text[], dispatched_at, delivered_at, cancelled_at, refunds
 FROM {_PURCHASES}
 ON CONFLICT (order_id) DO NOTHING
 RETURNING order_id
@@ -148,7 +148,7 @@ UPDATE purchase SET
     destination = given.destination, placed_at = given.placed_at, total_amount = given.total_amount, currency = given.currency,
     lines = given.lines::jsonb, shipped = given.shipped, shipped_from = given.shipped_from::text[],
     dispatched_at = given.dispatched_at, delivered_at = given.delivered_at, cancelled_at = given.cancelled_at,
-    refunded_outside = given.refunded_outside
+    refunds = given.refunds
 FROM {_PURCHASES}
 WHERE purchase.order_id = given.order_id
 """  # noqa: S608 - made of constants
@@ -185,7 +185,7 @@ def _purchase_row(purchase: Purchase) -> tuple[Any, ...]:
         purchase.dispatched_at,
         purchase.delivered_at,
         purchase.cancelled_at,
-        purchase.refunded_outside,
+        purchase.refunds.document(),
     )
 
 
@@ -193,20 +193,21 @@ def _purchase_row(purchase: Purchase) -> tuple[Any, ...]:
 
 _RETURNS = """
     unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::text[], $9::bigint[], $10::bigint[],
-           $11::jsonb[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[])
+           $11::jsonb[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::bigint[], $17::jsonb[])
     AS given(id, order_id, store_id, state, restock, refund, send_back, currency, promised_amount, refunded_amount, refused_because,
-             requested_at, decided_at, arrived_at, received_at)
+             requested_at, decided_at, arrived_at, received_at, under_way_amount, refund_because)
 """
 _INSERT_RETURNS = f"""
 INSERT INTO return_case (id, order_id, store_id, state, restock, refund, send_back, currency, promised_amount, refunded_amount,
-                         refused_because, requested_at, decided_at, arrived_at, received_at)
+                         refused_because, requested_at, decided_at, arrived_at, received_at, under_way_amount, refund_because)
 SELECT * FROM {_RETURNS}
 """  # noqa: S608 - made of constants
 _UPDATE_RETURNS = f"""
 UPDATE return_case SET
     state = given.state, restock = given.restock, refund = given.refund, send_back = given.send_back, currency = given.currency,
     promised_amount = given.promised_amount, refunded_amount = given.refunded_amount, refused_because = given.refused_because,
-    decided_at = given.decided_at, arrived_at = given.arrived_at, received_at = given.received_at
+    decided_at = given.decided_at, arrived_at = given.arrived_at, received_at = given.received_at,
+    under_way_amount = given.under_way_amount, refund_because = given.refund_because
 FROM {_RETURNS}
 WHERE return_case.id = given.id
 """  # noqa: S608 - made of constants
@@ -250,6 +251,8 @@ def _return_row(case: Return) -> tuple[Any, ...]:
         case.decided_at,
         case.arrived_at,
         case.received_at,
+        case.under_way,
+        case.refund_because,
     )
 
 

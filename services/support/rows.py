@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from services.support.domain.money_back import KnownRefunds
 from services.support.domain.purchase import BoughtLine, Purchase
 from services.support.domain.return_policy import ReturnReason
 from services.support.domain.return_states import RefundState, RestockState, ReturnState
@@ -36,7 +37,7 @@ def purchase_from(row: Row) -> Purchase:
         dispatched_at=row["dispatched_at"],
         delivered_at=row["delivered_at"],
         cancelled_at=row["cancelled_at"],
-        refunded_outside=row["refunded_outside"],
+        refunds=KnownRefunds.of_document(row["refunds"]),
     )
 
 
@@ -58,6 +59,8 @@ def return_from(row: Row, lines: Sequence[Row], received: Sequence[Row]) -> Retu
         send_back=row["send_back"],
         promised=_money(row["promised_amount"], row["currency"]),
         refunded=_money(row["refunded_amount"], row["currency"]),
+        under_way=row["under_way_amount"],
+        refund_because=None if row["refund_because"] is None else Reason(**row["refund_because"]),
         received=tuple(
             ReceivedLine(
                 sku=line["sku"], quantity=line["quantity"], grade=Grade(line["grade"]), warehouse=line["warehouse"]

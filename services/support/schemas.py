@@ -135,6 +135,12 @@ class ReasonOut(View):
     message: str
 
 
+class OpenReasonOut(ReasonOut):
+    """Why something is not done yet, and what would clear it."""
+
+    clears_with: str
+
+
 class ReturnOut(View):
     """A return. The goods (`restock`) and the money (`refund`) have states of their own."""
 
@@ -148,6 +154,10 @@ class ReturnOut(View):
     received: list[ReceivedLineOut]
     refund_promised: Money | None
     refund_paid: Money | None
+    refund_owed: Money | None = Field(
+        None, description="What failed or fell short: a refund that names the return pays it."
+    )
+    refund_because: OpenReasonOut | None = Field(None, description="Why not all of it went.")
     refused_because: ReasonOut | None
     requested_at: datetime
     decided_at: datetime | None

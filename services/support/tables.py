@@ -32,7 +32,7 @@ purchase = Table(
     _instant("dispatched_at"),
     _instant("delivered_at"),
     _instant("cancelled_at"),
-    Column("refunded_outside", BigInteger, nullable=False),
+    Column("refunds", JSONB, nullable=False),  # by id, what payments has told about each
     CheckConstraint("(total_amount IS NULL) = (currency IS NULL)", name="money"),
 )
 
@@ -54,10 +54,12 @@ return_case = Table(
     _instant("decided_at"),
     _instant("arrived_at"),
     _instant("received_at"),
+    Column("under_way_amount", BigInteger, nullable=False),
+    Column("refund_because", JSONB),
     CheckConstraint("state IN ('requested', 'approved', 'refused', 'parcel_arrived', 'received')", name="state"),
     CheckConstraint("restock IN ('none', 'pending', 'restocked')", name="restock"),
-    CheckConstraint("refund IN ('none', 'pending', 'refunded', 'failed')", name="refund"),
-    CheckConstraint("promised_amount >= 0 AND refunded_amount >= 0", name="amounts"),
+    CheckConstraint("refund IN ('none', 'pending', 'refunded', 'failed', 'short')", name="refund"),
+    CheckConstraint("promised_amount >= 0 AND refunded_amount >= 0 AND under_way_amount >= 0", name="amounts"),
     Index("ix_return_case_order", "order_id"),
     Index("ix_return_case_list", "store_id", "id"),
 )

@@ -73,6 +73,10 @@ class PaymentOutcomeUnknown(Event):
     attention: Reason | None = None
 
 
+CHARGED_TWICE = "charged_twice"
+"""The `reason` in `RefundRequested` of what was taken beyond the order's total: it is no part of what the buyer paid for."""
+
+
 @event("payments.refund.requested.v1", topic=REFUND, key="order_id")
 class RefundRequested(Event):
     """Money is to go back. `through_channel` tells that the channel pays it out.

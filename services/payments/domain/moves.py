@@ -17,6 +17,7 @@ from services.payments.domain.ledger import Account, Kind, posting
 from services.payments.domain.payment import WANTS_MONEY, Hand, Payment, State
 from services.payments.domain.refunding import fail_waiting, hear_refunds, receivable, refund_rest, release_waiting
 from shared.contracts.payments import (
+    CHARGED_TWICE,
     PaymentActionRequired,
     PaymentAuthorised,
     PaymentCaptured,
@@ -428,7 +429,7 @@ def _undo_superseded(payment: Payment, attempt: Attempt, charge: Charge, now: da
                 at=now,
             )
         )
-        return refund_rest(payment, now, reason="charged_twice", attempt=attempt)
+        return refund_rest(payment, now, reason=CHARGED_TWICE, attempt=attempt)
     return []
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from services.support.domain.money_back import KnownRefunds
 from shared.contracts.logistics import ShipmentDispatched
 from shared.contracts.orders import OrderPlaced
 from shared.money import Money
@@ -49,7 +50,12 @@ class Purchase:
     dispatched_at: datetime | None = None
     delivered_at: datetime | None = None
     cancelled_at: datetime | None = None
-    refunded_outside: int = 0  # minor units promised or given back without a return
+    refunds: KnownRefunds = field(default_factory=KnownRefunds)
+
+    @property
+    def refunded_outside(self) -> int:
+        """Minor units of the order's money that are promised or given back without a return."""
+        return self.refunds.beside_returns()
 
     @property
     def is_known(self) -> bool:

@@ -25,12 +25,13 @@ class RestockState(StrEnum):
 
 
 class RefundState(StrEnum):
-    """Where the money is. What failed may still succeed when a person tries again; what is refunded stays so unless it bounces."""
+    """Where the money is. What failed or fell short stays owed and may be settled by hand; what is refunded stays so unless it bounces."""
 
     NONE = "none"
     PENDING = "pending"
     REFUNDED = "refunded"
     FAILED = "failed"
+    SHORT = "short"  # paid as far as the charge reached
 
 
 class Step(StrEnum):

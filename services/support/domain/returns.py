@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from services.support.domain.money_back import ReturnMoney
 from services.support.domain.return_policy import ReturnReason
 from services.support.domain.return_states import TRANSITIONS, No, RefundState, RestockState, ReturnState, Step
 from shared.contracts.values import Grade, Reason, ReceivedLine, ReturnLine
@@ -40,6 +41,8 @@ class Return:
     send_back: bool = True
     promised: Money | None = None  # what support has told payments to refund, in all
     refunded: Money | None = None  # what payments has told to have gone back
+    under_way: int = 0  # minor units that payments has told to be on their way
+    refund_because: Reason | None = None  # why not all of it went
     received: tuple[ReceivedLine, ...] = ()
     refused_because: Reason | None = None
     decided_at: datetime | None = None
@@ -89,21 +92,35 @@ class Return:
         """Inventory has the sellable units on the shelf."""
         self.restock = RestockState.RESTOCKED
 
-    def refund_succeeded(self, amount: Money) -> None:
-        """Money went back; all of it is there when no less than was promised has gone."""
-        self.refunded = amount if self.refunded is None else self.refunded + amount
-        whole = self.promised is None or self.promised <= self.refunded
-        self.refund = RefundState.REFUNDED if whole else RefundState.PENDING
+    def follow(self, money: ReturnMoney, currency: str, because: Reason | None = None) -> None:
+        """Payments told something about the money of this return; `because` says why it is not all of it."""
+        if money.paid or self.refunded is not None:
+            self.refunded = Money(money.paid, currency)
+        self.under_way = money.under_way
+        self.refund_because = because or self.refund_because
+        self.refund = self._refund_state(money)
+        if self.refund is RefundState.REFUNDED:
+            self.refund_because = None
 
-    def refund_failed(self) -> None:
-        """The provider will not refund. A late failure takes nothing back that has gone."""
-        if self.refund is not RefundState.REFUNDED:
-            self.refund = RefundState.FAILED
+    @property
+    def refund_owed(self) -> Money | None:
+        """What was promised and neither went nor is under way; None where payments has not answered, or nothing is owed."""
+        waits_for_an_answer = self.refund is RefundState.PENDING and not self.under_way
+        if self.promised is None or waits_for_an_answer:
+            return None
+        owed = self.promised.amount - self._went() - self.under_way
+        return Money(owed, self.promised.currency) if owed > 0 else None
 
-    def refund_bounced(self, amount: Money) -> None:
-        """Money had gone back and has returned to the seller: the buyer does not have it."""
-        self.refunded = self.refunded - amount if self.refunded is not None else None
-        self.refund = RefundState.FAILED
+    def _refund_state(self, money: ReturnMoney) -> RefundState:
+        owed = (self.promised.amount if self.promised is not None else 0) - money.paid
+        if money.under_way or not money.answered:
+            return RefundState.PENDING
+        if owed <= 0:
+            return RefundState.REFUNDED
+        return RefundState.FAILED if money.failed else RefundState.SHORT
+
+    def _went(self) -> int:
+        return self.refunded.amount if self.refunded is not None else 0
 
     def claimed(self) -> dict[str, int]:
         """Units by SKU that no other return may claim: missing ones are free again, unless they are paid for."""
@@ -140,6 +157,8 @@ class Return:
             "received": list(self.received),
             "refund_promised": self.promised,
             "refund_paid": self.refunded,
+            "refund_owed": self.refund_owed,
+            "refund_because": self.refund_because,
             "refused_because": self.refused_because,
             "requested_at": self.requested_at,
             "decided_at": self.decided_at,

@@ -1,9 +1,13 @@
 """Note what others do about a return: the parcel, the shelf, the money."""
 
+from dataclasses import replace
+
 from services.support.domain.cases import Cases
+from services.support.domain.money_back import KnownRefund, Outcome
 from shared.contracts.inventory import StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived
-from shared.contracts.payments import REFUND_BOUNCED, RefundFailed, RefundRequested, RefundSucceeded
+from shared.contracts.payments import CHARGED_TWICE, RefundFailed, RefundRequested, RefundSucceeded
+from shared.contracts.values import Reason
 from shared.effects import Effects, Moment
 
 
@@ -25,30 +29,34 @@ def note_restock(restocked: StockRestocked, cases: Cases, moment: Moment) -> Eff
 
 
 def note_requested_refund(refund: RefundRequested, cases: Cases, moment: Moment) -> Effects:
-    """Money is promised for no return of ours: less is left for returns from now on, for it may be paid out days later."""
-    if refund.return_id not in cases.returns:
-        cases.purchase(refund.order_id).refunded_outside += refund.amount.amount
-    return ()
+    """Money is on its way: for a return, perhaps less than it is owed; or beside them, and then less is left for returns."""
+    told = KnownRefund(amount=refund.amount.amount, outcome=Outcome.UNDER_WAY, surplus=refund.reason == CHARGED_TWICE)
+    return _hear(refund, told, cases, refund.reduced)
 
 
 def note_refund(refund: RefundSucceeded, cases: Cases, moment: Moment) -> Effects:
-    """Money went back for a return. What went back without one counts since it was promised."""
-    claim = cases.returns.get(refund.return_id)
-    if claim is not None:
-        claim.refund_succeeded(refund.amount)
-        cases.touch(claim)
-    return ()
+    """Money went back."""
+    return _hear(refund, KnownRefund(amount=refund.amount.amount, outcome=Outcome.PAID), cases)
 
 
 def note_failed_refund(refund: RefundFailed, cases: Cases, moment: Moment) -> Effects:
-    """The provider will not refund, or the money came back; a person must look."""
+    """The provider will not refund, or the money came back. What a return lacks stays owed; a person must look."""
+    told = KnownRefund(amount=refund.amount.amount, outcome=Outcome.FAILED)
+    return _hear(refund, told, cases, refund.reason)
+
+
+def _hear(
+    refund: RefundRequested | RefundSucceeded | RefundFailed,
+    told: KnownRefund,
+    cases: Cases,
+    because: Reason | None = None,
+) -> Effects:
+    refunds = cases.purchase(refund.order_id).refunds
     claim = cases.returns.get(refund.return_id)
     if claim is None:
-        cases.purchase(refund.order_id).refunded_outside -= refund.amount.amount
+        refunds.hear(refund.refund_id, told)
         return ()
-    if refund.reason.code == REFUND_BOUNCED:
-        claim.refund_bounced(refund.amount)
-    else:
-        claim.refund_failed()
+    refunds.hear(refund.refund_id, replace(told, return_id=claim.id))
+    claim.follow(refunds.of(claim.id), refund.amount.currency, because)
     cases.touch(claim)
     return ()

@@ -16,7 +16,7 @@ from services.support.tables import metadata
 from shared.contracts.inventory import StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived, ShipmentDelivered
 from shared.contracts.orders import OrderCancelled, OrderPlaced
-from shared.contracts.payments import RefundFailed, RefundSucceeded
+from shared.contracts.payments import RefundFailed, RefundRequested, RefundSucceeded
 from shared.contracts.support import ReturnApproved, ReturnReceived, ReturnRefused, ReturnRequested
 from shared.contracts.values import Allocation, Reason
 from shared.ids import new_id
@@ -103,6 +103,50 @@ async def test_money_and_goods_fail_and_succeed_apart(bench: Bench, post: Post) 
     await bench.deliver(failed)
     found = (await bench.client.get(f"/v1/returns/{claim['id']}")).json()
     assert (found["state"], found["restock"], found["refund"]) == ("received", "pending", "failed")
+
+
+async def test_a_failed_refund_that_is_paid_by_hand_is_read_back_and_leaves_the_cap_right(
+    bench: Bench, post: Post
+) -> None:
+    placed = await a_shipped_order(bench)
+    claim = await post("/v1/returns", a_claim(placed, approve=True, send_back=True), status=201)
+    await post(f"/v1/returns/{claim['id']}/receipt", a_receipt())
+    about: dict[str, Any] = {"order_id": placed.order_id, "return_id": claim["id"]}
+    because = Reason(code="refund.card_closed", message="the card is closed", clears_with="POST /v1/refunds")
+    await bench.deliver(
+        RefundRequested(refund_id="rfd_1", amount=euros(1000), reason="return", **about),
+        RefundFailed(refund_id="rfd_1", amount=euros(1000), reason=because, **about),
+    )
+    found = (await bench.client.get(f"/v1/returns/{claim['id']}")).json()
+    assert (found["refund"], found["refund_owed"]["amount"]) == ("failed", "1000")
+    assert found["refund_because"] == {
+        "code": "refund.card_closed",
+        "message": "the card is closed",
+        "clears_with": "POST /v1/refunds",
+    }
+    await bench.deliver(
+        RefundRequested(refund_id="rfd_2", amount=euros(1000), reason="by_hand", **about),
+        RefundSucceeded(refund_id="rfd_2", amount=euros(1000), **about),
+    )
+    found = (await bench.client.get(f"/v1/returns/{claim['id']}")).json()
+    assert (found["refund"], found["refund_owed"], found["refund_paid"]["amount"]) == ("refunded", None, "1000")
+    later = await post("/v1/returns", a_claim(placed, 2, approve=True, send_back=False), status=201)
+    assert later["refund_promised"]["amount"] == "2000"
+
+
+async def test_a_refund_that_fell_short_is_shown_with_what_is_owed(bench: Bench, post: Post) -> None:
+    placed = await a_shipped_order(bench)
+    claim = await post("/v1/returns", a_claim(placed, approve=True, send_back=True), status=201)
+    await post(f"/v1/returns/{claim['id']}/receipt", a_receipt())
+    about: dict[str, Any] = {"order_id": placed.order_id, "return_id": claim["id"], "refund_id": "rfd_1"}
+    because = Reason(code="refund.exceeds_captured", message="4.00 EUR is left", clears_with="POST /v1/refunds")
+    await bench.deliver(
+        RefundRequested(amount=euros(400), asked=euros(1000), reduced=because, reason="return", **about),
+        RefundSucceeded(amount=euros(400), **about),
+    )
+    found = (await bench.client.get(f"/v1/returns/{claim['id']}")).json()
+    assert (found["refund"], found["refund_paid"]["amount"], found["refund_owed"]["amount"]) == ("short", "400", "600")
+    assert found["refund_because"]["code"] == "refund.exceeds_captured"
 
 
 async def test_cheap_goods_are_refunded_and_kept(bench: Bench, post: Post) -> None:

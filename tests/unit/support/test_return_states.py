@@ -2,6 +2,7 @@ from itertools import product
 
 import pytest
 
+from services.support.domain.money_back import ReturnMoney
 from services.support.domain.return_states import TRANSITIONS, No, RefundState, RestockState, ReturnState, Step
 from services.support.domain.returns import Return
 from shared.contracts.values import Reason
@@ -56,23 +57,26 @@ def test_nothing_sellable_means_nothing_to_restock() -> None:
     assert case.restock is RestockState.NONE
 
 
-def test_a_late_failure_takes_no_refund_back() -> None:
+@pytest.mark.parametrize(
+    ("money", "state", "owed"),
+    [
+        (ReturnMoney(paid=0, under_way=0, failed=False, answered=False), RefundState.PENDING, None),
+        (ReturnMoney(paid=0, under_way=100, failed=False, answered=True), RefundState.PENDING, None),
+        (ReturnMoney(paid=0, under_way=40, failed=False, answered=True), RefundState.PENDING, 60),
+        (ReturnMoney(paid=40, under_way=60, failed=True, answered=True), RefundState.PENDING, None),
+        (ReturnMoney(paid=40, under_way=0, failed=False, answered=True), RefundState.SHORT, 60),
+        (ReturnMoney(paid=40, under_way=0, failed=True, answered=True), RefundState.FAILED, 60),
+        (ReturnMoney(paid=0, under_way=0, failed=True, answered=True), RefundState.FAILED, 100),
+        (ReturnMoney(paid=100, under_way=0, failed=True, answered=True), RefundState.REFUNDED, None),
+    ],
+)
+def test_where_the_money_is_follows_from_what_went_and_what_is_on_its_way(
+    money: ReturnMoney, state: RefundState, owed: int | None
+) -> None:
     case = a_case()
     case.promise(euros(100))
-    case.refund_failed()
-    assert case.refund is RefundState.FAILED
-    case.refund_succeeded(euros(100))
-    case.refund_failed()
-    assert case.refund is RefundState.REFUNDED
-
-
-def test_a_refund_in_parts_is_pending_until_all_of_it_has_gone() -> None:
-    case = a_case()
-    case.promise(euros(100))
-    case.refund_succeeded(euros(40))
-    assert case.refund is RefundState.PENDING
-    case.refund_succeeded(euros(60))
-    assert (case.refund, case.refunded) == (RefundState.REFUNDED, euros(100))
+    case.follow(money, "EUR")
+    assert (case.refund, case.refund_owed) == (state, None if owed is None else euros(owed))
 
 
 def test_to_promise_nothing_is_no_promise() -> None:
