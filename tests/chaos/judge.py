@@ -91,13 +91,13 @@ async def judge(
         judgement.found("Q", 1, [str(error)])
     unknown = await load.stop(within=max(1.0, deadline - time.monotonic()))
     judgement.found("K", len(load.shop.history), (f"{request} stayed unknown" for request in unknown))
-    judgement.found("Q", 0, load.shop.server_errors)
+    judgement.found("Q", 0, load.shop.complaints)
     restless = await _restless(cluster, max(1.0, deadline - time.monotonic()))
     if restless:
         judgement.found("Q", 1, [f"after {within:.0f} s there is still {restless}"])
     else:
         judgement.recovered_s = round(time.monotonic() - healed_at, 1)
-    await _let_parcels_arrive(load, cluster)
+        await _let_parcels_arrive(load, cluster)
     await _ask_the_audit(cluster, judgement)
     await _ask_about_orders(cluster, load, judgement)
     await _ask_again(cluster, load, judgement, Random(f"{seed}/judge"))

@@ -40,6 +40,7 @@ _BANKS = {
     "flaky": 4,
     "capture_timeout": 2,
     "void_timeout": 2,
+    "expiring": 2,
     "cash": 4,
 }
 
@@ -88,8 +89,8 @@ class Shop:
         self._http = http
         self._turn = 0
         self.history: list[Request] = []
-        self.server_errors: list[str] = []
-        """Answers with a status that a sound service never gives: 500, and refusals that make no sense."""
+        self.complaints: list[str] = []
+        """What no client of a sound service would see: a 500, a refusal that makes no sense, two orders for one key."""
 
     async def send(self, request: Request) -> Request:
         """Ask until the outcome is known. Only a cancellation ends it sooner; the request then stays unknown."""
@@ -120,13 +121,13 @@ class Shop:
             return _retry_after(response)
         if status >= 500:
             request.unknown += 1
-            self.server_errors.append(f"{request.kind} {request.key} was answered {status}: {response.text[:200]}")
+            self.complaints.append(f"{request.kind} {request.key} was answered {status}: {response.text[:200]}")
             return _PAUSE_S
         request.outcome = Outcome.OK if response.is_success else Outcome.FAILED
         request.answer = response.json()
         request.replayed = response.headers.get("idempotent-replayed") == "true"
         if status in (400, 401, 403, 405):
-            self.server_errors.append(f"{request} makes no sense: {response.text[:200]}")
+            self.complaints.append(f"{request} makes no sense: {response.text[:200]}")
         return 0
 
     async def ask(self, method: str, service: str, path: str, *, replica: int = 0, **what: Any) -> httpx.Response:
@@ -227,7 +228,7 @@ class Load:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._lives.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.shop.server_errors.append(f"a client broke: {error!r}")
+            self.shop.complaints.append(f"a client broke: {error!r}")
 
     # ── What goes on ──────────────────────────────────────────────────────────────────────────────────────────────────
 
