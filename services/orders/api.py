@@ -159,7 +159,10 @@ async def cancel(
     database: Reads,
     _: Annotated[None, NoCardNumbers],
 ) -> Response:
-    """End an order: at once (200) while it is placed, as a request to logistics (202) once it is confirmed."""
+    """End an order: at once (200) while it is placed, as a request to logistics (202) once it is confirmed.
+
+    What a channel has sold and collected ends when payments has booked the money (202), so that it can go back.
+    """
     reply = await commands.run(caller, body.to_command(caller.store_id, order_id))
     return _order(await queries.order(database, caller.store_id, order_id), reply.status, reply.headers)
 

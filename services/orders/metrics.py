@@ -7,6 +7,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from services.orders.domain.holds import ATTENTION_REASONS
+from services.orders.domain.patience import MATTERS
 from services.orders.schemas import HoldCode
 from services.orders.settings import Settings
 from shared.database import Database, is_transient
@@ -20,6 +21,12 @@ OVERSOLD = Counter("freeport_orders_oversold_total", "Orders that a channel sold
 HELD = Gauge("freeport_orders_held", "Orders that something keeps from going on.", ("code",))
 HELD_AGE = Gauge("freeport_orders_held_oldest_age_seconds", "Since when the oldest of them is held.", ("code",))
 
+SILENCES = Counter(
+    "freeport_orders_silences_total",
+    "Answers that did not come in time, by what was done about it.",
+    ("matter", "stage"),
+)
+
 _OTHER = "other"
 _REASONS = (*sorted(ATTENTION_REASONS), _OTHER)
 ATTENTION = Gauge("freeport_orders_attention", "Orders that need a person, by each reason that they have.", ("reason",))
@@ -29,6 +36,9 @@ for code in HoldCode:
     HELD_AGE.labels(code)
 for reason in _REASONS:
     ATTENTION.labels(reason)
+for matter in MATTERS:
+    for stage in ("asked", "given_up", "alarmed"):
+        SILENCES.labels(matter, stage)
 
 
 async def measure(database: Database) -> None:

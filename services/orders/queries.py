@@ -28,6 +28,7 @@ from services.orders.schemas import (
     ReasonOut,
     RecipientOut,
     RecipientsOut,
+    SilenceOut,
     TimelineOut,
     TotalsOut,
 )
@@ -173,6 +174,7 @@ def _view(row: Row, lines: Sequence[Row], holds: Sequence[Row], person: Row | No
         holds=[_hold(hold) for hold in holds],
         reasons=[_reason(reason) for reason in reasons_from_json(row["reasons"])],
         cancellation=_cancellation(facts, row["status"]),
+        silence=_silence(facts, row),
         market=row["market"],
         channel=row["channel"],
         external_id=row["external_id"] or None,
@@ -227,6 +229,13 @@ def _cancellation(facts: Facts, status: str) -> CancellationOut | None:
     )
 
 
+def _silence(facts: Facts, row: Row) -> SilenceOut | None:
+    if not facts.asked:
+        return None
+    matter = {"matter": row["awaits"], "whom": sorted(facts.asked), "until": row["patient_until"]}
+    return SilenceOut.model_validate(matter)
+
+
 def _line(row: Row) -> LineOut:
     return LineOut(
         line=row["line"],
@@ -273,7 +282,7 @@ _SECRET = frozenset({"token", "signals", "card_fingerprint"})
 
 def _told(happening: Happening) -> HappeningOut:
     whole: dict[str, Any] = orjson.loads(happening.payload)
-    data = {name: value for name, value in whole.items() if name not in _SECRET}
+    data = _bare(whole)
     return HappeningOut(
         id=happening.event_id,
         type=happening.type,
@@ -283,3 +292,13 @@ def _told(happening: Happening) -> HappeningOut:
         cause=happening.cause or None,
         data=data,
     )
+
+
+def _bare(value: Any) -> Any:
+    match value:
+        case {**fields}:
+            return {name: _bare(field) for name, field in fields.items() if name not in _SECRET}
+        case [*items]:
+            return [_bare(item) for item in items]
+        case _:
+            return value

@@ -8,21 +8,24 @@ from services.orders.domain.book import Entry, OrderBook
 from services.orders.domain.facts import RECORDERS
 from services.orders.domain.holds import Hold
 from services.orders.domain.offer import Offer
-from services.orders.domain.order import Order
+from services.orders.domain.order import SILENCE, Order
 from services.orders.domain.standing import PaymentTerms, Status
 from services.orders.domain.timeline import Happening
-from services.orders.metrics import ORDERS, OVERSOLD
+from services.orders.metrics import ORDERS, OVERSOLD, SILENCES
 from services.orders.rows import facts_from_json, facts_to_json, reasons_from_json
+from services.orders.settings import patience
 from services.orders.usecases.cancel_order import CancelOrder
 from services.orders.usecases.import_orders import ImportOrders, imported_order_id
 from services.orders.usecases.place_order import PlaceOrder
 from shared.contracts.catalog import ProductPublished, ProductWithdrawn
+from shared.contracts.orders import OrderPlaced
 from shared.contracts.registry import TopicKind
 from shared.contracts.topics import BY_NAME
 from shared.contracts.values import PaymentMethod, PaymentMode
 from shared.database import Connection, Row
 from shared.effects import Due
 from shared.jsonable import dumps
+from shared.messaging.codec import decode_data
 from shared.messaging.message import Message
 from shared.money import Money
 
@@ -31,9 +34,10 @@ _STOCK = "stock"
 
 async def load_book(messages: Sequence[Message], connection: Connection) -> OrderBook:
     """Lock and read what the messages touch: orders, then offers."""
-    book = OrderBook()
+    book = OrderBook(patience=patience())
     order_ids: set[str] = set()
     imported_ids: set[str] = set()
+    silent_ids: set[str] = set()
     skus: set[str] = set()
     learns = False
     for message in messages:
@@ -43,8 +47,11 @@ async def load_book(messages: Sequence[Message], connection: Connection) -> Orde
             case ImportOrders(store_id=store_id, orders=orders):
                 imported_ids.update(imported_order_id(store_id, order.channel, order.external_id) for order in orders)
                 skus.update(wish.sku for order in orders for wish in order.wishes)
-            case CancelOrder(order_id=order_id) | Due(key=order_id):
+            case CancelOrder(order_id=order_id):
                 order_ids.add(order_id)
+            case Due(kind, order_id) if kind == SILENCE:
+                order_ids.add(order_id)
+                silent_ids.add(order_id)
             case ProductPublished(sku=sku) | ProductWithdrawn(sku=sku):
                 skus.add(sku)
                 learns = True
@@ -55,6 +62,7 @@ async def load_book(messages: Sequence[Message], connection: Connection) -> Orde
         if (happening := _happening(message)) is not None:
             book.happenings.append(happening)
     await _load_orders(sorted(order_ids), book, connection)
+    await _load_announcements(sorted(silent_ids), book, connection)
     await _load_imported(sorted(imported_ids), book, connection)
     await _load_offers(sorted(skus), learns, book, connection)
     return book
@@ -133,8 +141,28 @@ def _order(row: Row) -> Order:
         reasons=reasons_from_json(row["reasons"]),
         awaits=row["awaits"],
         patient_until=row["patient_until"],
+        patience=patience(),
         version=row["version"],
     )
+
+
+# The timeline keeps it for ever, but hears of it over Kafka; the outbox has it at once, and for days.
+_ANNOUNCEMENTS = """
+SELECT order_id, payload FROM timeline_event WHERE order_id = ANY($1) AND type = $2
+UNION ALL
+SELECT key, payload FROM outbox WHERE topic = $3 AND key = ANY($1) AND type = $2
+"""
+
+
+async def _load_announcements(order_ids: list[str], book: OrderBook, connection: Connection) -> None:
+    """How the orders were announced whose patience ends: rare, and what a question to the silent must carry."""
+    if not order_ids:
+        return
+    kind, topic = OrderPlaced.event_type, OrderPlaced.topic.name
+    for row in await connection.fetch(_ANNOUNCEMENTS, order_ids, kind, topic):
+        placed = decode_data(kind, row["payload"])
+        if isinstance(placed, OrderPlaced):
+            book.announced[row["order_id"]] = placed
 
 
 async def _load_imported(order_ids: list[str], book: OrderBook, connection: Connection) -> None:
@@ -335,3 +363,5 @@ def _count(book: OrderBook) -> None:
             ORDERS.labels(order.market, order.status).inc()
         if _STOCK in order.holds and not order.refusable and _STOCK not in book.held_before.get(order_id, ()):
             OVERSOLD.labels(order.channel).inc()
+    for matter, stage in book.escalations:
+        SILENCES.labels(matter, stage).inc()

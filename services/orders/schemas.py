@@ -458,6 +458,14 @@ class PaymentOut(View):
     doubt: ReasonOut | None = None
 
 
+class SilenceOut(View):
+    """Who was asked again about what, and until when the order waits; no `until` once a person was told."""
+
+    matter: Literal["agreement", "payment", "card", "reservation", "cancellation"]
+    whom: list[str]
+    until: datetime | None
+
+
 class CancellationOut(View):
     """A cancellation that was asked for, and the answer."""
 
@@ -478,6 +486,7 @@ class OrderOut(View):
     holds: list[HoldOut]
     reasons: list[ReasonOut] = Field(description="Why it was rejected.")
     cancellation: CancellationOut | None
+    silence: SilenceOut | None = None
     market: str
     channel: str
     external_id: str | None

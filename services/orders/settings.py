@@ -1,11 +1,19 @@
 """What orders reads from its environment."""
 
-from pydantic import Field, SecretStr, field_validator
+from datetime import timedelta
+from functools import cache
+from typing import Annotated
 
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.orders.domain.patience import USUAL, Patience
 from shared.quote import public_keys
 from shared.settings import ServiceSettings
 
 _LEAST_KEY_BYTES = 32
+_LONGEST_S = 7 * 24 * 3600
+Seconds = Annotated[float, Field(gt=0, le=_LONGEST_S)]
 
 
 class Settings(ServiceSettings):
@@ -30,3 +38,32 @@ class Settings(ServiceSettings):
     def _are_keys(cls, keys: dict[str, str]) -> dict[str, str]:
         public_keys(keys)
         return keys
+
+
+class PatienceSettings(BaseSettings):
+    """How long orders wait for an answer, in seconds; prefix `FREEPORT_ORDERS_`. The later times count from the question.
+
+    `ASK_AFTER_S`, `GIVE_UP_AFTER_S`, `ALARM_AFTER_S`: inventory, risk and logistics. `PAYMENT_ASK_AFTER_S`, `PAYMENT_ALARM_AFTER_S`:
+    payments. What they mean: `domain/patience.py`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FREEPORT_ORDERS_", extra="ignore")
+
+    ask_after_s: Seconds = USUAL.ask.total_seconds()
+    give_up_after_s: Seconds = USUAL.give_up.total_seconds()
+    alarm_after_s: Seconds = USUAL.alarm.total_seconds()
+    payment_ask_after_s: Seconds = USUAL.payment_ask.total_seconds()
+    payment_alarm_after_s: Seconds = USUAL.payment_alarm.total_seconds()
+
+
+@cache
+def patience() -> Patience:
+    """How long orders wait, read once a process. Raises ValidationError for what is no time."""
+    given = PatienceSettings()
+    return Patience(
+        ask=timedelta(seconds=given.ask_after_s),
+        give_up=timedelta(seconds=given.give_up_after_s),
+        alarm=timedelta(seconds=given.alarm_after_s),
+        payment_ask=timedelta(seconds=given.payment_ask_after_s),
+        payment_alarm=timedelta(seconds=given.payment_alarm_after_s),
+    )

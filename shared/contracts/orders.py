@@ -112,3 +112,19 @@ class OrderCompleted(Event):
     """Delivered and paid."""
 
     order_id: str
+
+
+@event("orders.order.answer_awaited.v1", topic=ORDER, key="order_id")
+class AnswerAwaited(Event):
+    """Somebody has not answered in time. Each of `whom` tells its present answer again; who never heard of the order decides.
+
+    It carries what was asked: the placing always; the payment, the confirmation and the cancellation where they were asked for.
+    """
+
+    order_id: str
+    matter: str  # agreement, payment, card, reservation, cancellation
+    whom: tuple[str, ...]  # of inventory, logistics, payments, risk
+    placed: OrderPlaced
+    payment: PaymentRequested | None = None
+    confirmed: OrderConfirmed | None = None
+    cancellation: OrderCancellationRequested | None = None

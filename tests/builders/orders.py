@@ -8,6 +8,7 @@ from typing import Any
 from services.orders.domain.book import OrderBook
 from services.orders.domain.offer import Offer
 from services.orders.domain.order import Order
+from services.orders.domain.patience import Patience
 from services.orders.domain.pricing import Wish
 from services.orders.domain.recipient import Address, Recipient
 from services.orders.domain.standing import STOREFRONT, PaymentTerms, Status
@@ -40,6 +41,7 @@ from shared.contracts.logistics import (
     ShipmentTracked,
     TrackingStatus,
 )
+from shared.contracts.orders import OrderPlaced
 from shared.contracts.payments import (
     PaymentActionRequired,
     PaymentAuthorised,
@@ -55,6 +57,8 @@ from shared.contracts.risk import ReviewCause, RiskApproved, RiskRejected, RiskR
 from shared.contracts.values import (
     Allocation,
     Destination,
+    OrderLine,
+    OrderTotals,
     PaymentMethod,
     PaymentMode,
     Reason,
@@ -95,7 +99,7 @@ def an_order(**changes: Any) -> Order:
         "terms": CARD,
         "created_at": NOON,
         "awaits": "agreement",
-        "patient_until": NOON + timedelta(minutes=5),
+        "patient_until": NOON + Patience().ask,
     }
     return Order(**(made | changes))
 
@@ -103,6 +107,26 @@ def an_order(**changes: Any) -> Order:
 def a_sold_order(**changes: Any) -> Order:
     """An order that a channel has sold and collected."""
     return an_order(**({"channel": "bazaar", "refusable": False, "terms": COLLECTED} | changes))
+
+
+def an_announcement(order_id: str = ORDER, **changes: Any) -> OrderPlaced:
+    """How an order of two mugs was announced."""
+    nothing = Money(0, TOTAL.currency)
+    made: dict[str, Any] = {
+        "order_id": order_id,
+        "number": "F-1",
+        "store_id": STORE,
+        "market": "DE",
+        "channel": STOREFRONT,
+        "placed_at": NOON,
+        "lines": (OrderLine(line=1, sku="MUG", quantity=2, unit_price=Money(1_299, "EUR"), total=TOTAL),),
+        "totals": OrderTotals(goods=TOTAL, shipping=nothing, duties=nothing, taxes=nothing, fees=nothing, total=TOTAL),
+        "destination": Destination(country="DE", postal_area="105"),
+        "payment_mode": PaymentMode.COLLECT,
+        "payment_method": PaymentMethod.CARD,
+        "signals": RiskSignals(card="fp_1"),
+    }
+    return OrderPlaced(**(made | changes))
 
 
 def a_confirmed_order(**facts: Any) -> Order:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from services.orders.domain.offer import Offer
 from services.orders.domain.order import Order
+from services.orders.domain.patience import USUAL, Patience
 from services.orders.domain.recipient import Recipient
 from services.orders.domain.standing import Status
 from services.orders.domain.timeline import Happening
@@ -34,6 +35,11 @@ class OrderBook:
     changed: set[str] = field(default_factory=set[str])  # ids of orders, new ones included
     learned: set[str] = field(default_factory=set[str])  # SKUs of offers
     happenings: list[Happening] = field(default_factory=list[Happening])
+    patience: Patience = USUAL  # of new orders
+    announced: dict[str, OrderPlaced] = field(default_factory=dict[str, OrderPlaced])  # of orders whose patience ends
+    escalations: list[tuple[str, str]] = field(
+        default_factory=list[tuple[str, str]]
+    )  # matter, and what was done about it
 
     def enter(self, order: Order, entry: Entry) -> None:
         """Take in a new order."""
@@ -50,6 +56,12 @@ class OrderBook:
             raise LookupError(f"there is no order {order_id}")
         self.changed.add(order_id)
         return order
+
+    def announcement_of(self, order_id: str) -> OrderPlaced:
+        """How an order whose patience ends was announced. Raises LookupError: every order was."""
+        if order_id not in self.announced:
+            raise LookupError(f"the order {order_id} was never announced")
+        return self.announced[order_id]
 
     def learn(self, offer: Offer) -> None:
         """Take in a newer offer."""

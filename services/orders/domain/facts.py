@@ -157,7 +157,9 @@ class Facts:
     cancel_reason: str = ""
     cancel_by: str = ""
     cancel_refusal: Reason | None = None
-    overdue: frozenset[str] = frozenset()  # whose answer was still missing when its time was up
+    asked: frozenset[str] = frozenset()  # whose answer was missing at the first deadline: they were asked again
+    overdue: frozenset[str] = frozenset()  # and is missing at the second: a person was told
+    given_up: frozenset[str] = frozenset()  # or the order was ended over it
 
     @property
     def paid(self) -> bool:

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.orders.domain.facts import Cancellation, Papers, Payment, Shipment, Stock, Verdict
-from services.orders.domain.objections import Objection, customs_objects, risk_objects, shortages, stock_objects
+from services.orders.domain.objections import (
+    SILENCES,
+    Objection,
+    customs_objects,
+    risk_objects,
+    shortages,
+    stock_objects,
+)
 from services.orders.domain.standing import Standing, Status
 from shared.contracts.values import Reason
 
@@ -82,17 +89,9 @@ def _ending(order: Standing, objects: Objection) -> tuple[Reason, ...]:
     return objects(order) if asked else ()
 
 
-_SILENCES = {
-    "inventory": "inventory has not said whether the goods are there",
-    "risk": "risk has not said whether the order may go on",
-    "logistics": "logistics has not answered",
-    "payments": "payments has not said whether the buyer paid",
-}
-
-
 def _silence(order: Standing) -> tuple[Reason, ...]:
     return tuple(
-        Reason(code=f"{who}.silent", message=_SILENCES[who], clears_with=f"an answer of {who}", subject=who)
+        Reason(code=f"{who}.silent", message=SILENCES[who], clears_with=f"an answer of {who}", subject=who)
         for who in sorted(order.facts.overdue)
     )
 
@@ -129,7 +128,7 @@ def _parcel_in_trouble(order: Standing) -> tuple[Reason, ...]:
 
 
 ATTENTION_REASONS = frozenset(
-    {f"{who}.silent" for who in _SILENCES}
+    {f"{who}.silent" for who in SILENCES}
     | {f"payment.{operation}_unknown" for operation in ("authorise", "capture", "renew", "void")}
     | {"payment.conflicted", "payment.promise_lost", "payment.promise_expiring", "payment.capture_failed"}
     | {"payment.charge_missing", "payment.dispatched_unpaid", "payment.voided", "payment.withdrawn"}

@@ -44,9 +44,26 @@ def payment_objects(order: Standing) -> tuple[Reason, ...]:
     return (order.facts.decline or Reason(code="payment.declined", message="the payment was declined"),)
 
 
+SILENCES = {
+    "inventory": "inventory has not said whether the goods are there",
+    "risk": "risk has not said whether the order may go on",
+    "logistics": "logistics has not answered",
+    "payments": "payments has not said whether the buyer paid",
+}
+
+
+def silence_objects(order: Standing) -> tuple[Reason, ...]:
+    """Somebody had to agree, was asked twice, and never answered."""
+    return tuple(
+        Reason(code=f"{who}.silent", message=SILENCES[who], clears_with="a new order", subject=who)
+        for who in sorted(order.facts.given_up)
+    )
+
+
 def objections(order: Standing) -> tuple[Reason, ...]:
     """Every reason, known by now, to refuse an order that is not confirmed."""
-    return stock_objects(order) + risk_objects(order) + customs_objects(order) + payment_objects(order)
+    rules = (stock_objects, risk_objects, customs_objects, payment_objects, silence_objects)
+    return tuple(reason for objects in rules for reason in objects(order))
 
 
 # A payment that fails after the confirmation stops nothing by itself: what was promised and withdrawn needs a person.

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from services.orders.domain.facts import Cancellation, Payment, record
 from services.orders.domain.holds import Hold, holds_of
-from services.orders.domain.patience import waits_for
+from services.orders.domain.patience import USUAL, Patience, Waiting, may_give_up, waits_for
 from services.orders.domain.standing import PaymentTerms, Standing, Status
 from services.orders.domain.steps import (
     AskCancellation,
@@ -18,6 +18,7 @@ from services.orders.domain.steps import (
     next_step,
 )
 from shared.contracts.orders import (
+    AnswerAwaited,
     HoldCleared,
     HoldPlaced,
     OrderCancellationRequested,
@@ -52,10 +53,11 @@ class Order(Standing):
     reasons: tuple[Reason, ...] = ()  # why it was rejected
     awaits: str = ""  # the matter that it waits for, see patience.py
     patient_until: datetime | None = None
+    patience: Patience = USUAL
     version: int = 0  # 0 until it is saved for the first time
 
     @classmethod
-    def place(cls, placed: OrderPlaced, terms: PaymentTerms, at: datetime) -> "Order":
+    def place(cls, placed: OrderPlaced, terms: PaymentTerms, at: datetime, patience: Patience) -> "Order":
         """A new order, as it is announced. `at` is our clock; `placed.placed_at` may be a channel's."""
         return cls(
             id=placed.order_id,
@@ -66,6 +68,7 @@ class Order(Standing):
             total=placed.totals.total,
             terms=terms,
             created_at=at,
+            patience=patience,
         )
 
     @property
@@ -78,13 +81,38 @@ class Order(Standing):
         self.facts = record(self.facts, message)
         return self.advance(at)
 
-    def lose_patience(self, at: datetime) -> list[Effect]:
-        """The time to answer is up. A person is told who is silent; nothing is guessed."""
+    def lose_patience(self, at: datetime, placed: OrderPlaced) -> list[Effect]:
+        """The time to answer is up: ask again; the second time end the order where that is safe, or tell a person.
+
+        `placed` is how the order was announced: a question carries all that deciding needs.
+        """
         waiting = waits_for(self)
         if waiting is None or self.patient_until is None or at < self.patient_until:
             return []  # answered meanwhile, or the deadline was set anew
-        self.facts = replace(self.facts, overdue=waiting.whom)
+        if not self.facts.asked:
+            return self._ask_again(waiting, placed, at)
+        self.patient_until = None
+        if may_give_up(self, waiting):
+            self.facts = replace(self.facts, given_up=waiting.whom)
+        else:
+            self.facts = replace(self.facts, overdue=waiting.whom)
         return self.advance(at)
+
+    def _ask_again(self, waiting: Waiting, placed: OrderPlaced, at: datetime) -> list[Effect]:
+        self.facts = replace(self.facts, asked=waiting.whom)
+        gives_up = may_give_up(self, waiting)
+        self.patient_until = at + self.patience.after_question(waiting.matter, gives_up=gives_up)
+        confirmed, asked = self.status is Status.CONFIRMED, self.facts.cancellation is Cancellation.ASKED
+        question = AnswerAwaited(
+            order_id=self.id,
+            matter=waiting.matter,
+            whom=tuple(sorted(waiting.whom)),
+            placed=placed,
+            payment=self._payment_request() if self.facts.payment_asked else None,
+            confirmed=self._confirmation() if confirmed else None,
+            cancellation=self._cancellation_request() if confirmed and asked else None,
+        )
+        return [question, Deadline(SILENCE, self.id, self.patient_until)]
 
     def cancel(self, reason: str, requested_by: str, at: datetime) -> list[Effect] | Refusal:
         """End the order at once while no parcel can have been booked; after that ask logistics. Refused where it is too late.
@@ -119,14 +147,14 @@ class Order(Standing):
                 return self._payment_request()
             case Confirm():
                 self.status = Status.CONFIRMED
-                return OrderConfirmed(order_id=self.id, allocations=self.facts.allocations)
+                return self._confirmation()
             case Reject(reasons):
                 self.status, self.reasons = Status.REJECTED, reasons
                 return OrderRejected(order_id=self.id, reasons=reasons)
             case AskCancellation(reason, by):
                 asked = Cancellation.ASKED
                 self.facts = replace(self.facts, cancellation=asked, cancel_reason=reason, cancel_by=by)
-                return OrderCancellationRequested(order_id=self.id, reason=reason, requested_by=by)
+                return self._cancellation_request()
             case Cancel():
                 self.status = Status.CANCELLED
                 facts = self.facts = replace(self.facts, cancellation=Cancellation.GRANTED)
@@ -146,6 +174,13 @@ class Order(Standing):
             channel=self.channel,
             card_fingerprint=self.terms.card_fingerprint,
         )
+
+    def _confirmation(self) -> OrderConfirmed:
+        return OrderConfirmed(order_id=self.id, allocations=self.facts.allocations)
+
+    def _cancellation_request(self) -> OrderCancellationRequested:
+        facts = self.facts
+        return OrderCancellationRequested(order_id=self.id, reason=facts.cancel_reason, requested_by=facts.cancel_by)
 
     def _too_late_to_cancel(self) -> Refusal | None:
         if self.status.ended:
@@ -174,10 +209,14 @@ class Order(Standing):
 
     def _update_patience(self, at: datetime) -> list[Effect]:
         waiting = waits_for(self)
-        self.facts = replace(self.facts, overdue=self.facts.overdue & (waiting.whom if waiting else frozenset()))
         matter = waiting.matter if waiting else ""
+        # Who has answered is silent no more; and a new matter begins with a patience of its own.
+        silent = waiting.whom if waiting is not None and matter == self.awaits else frozenset[str]()
+        facts = self.facts
+        if facts.asked or facts.overdue:
+            self.facts = replace(facts, asked=facts.asked & silent, overdue=facts.overdue & silent)
         if matter == self.awaits:
             return []
         self.awaits = matter
-        self.patient_until = at + waiting.patience if waiting else None
+        self.patient_until = at + self.patience.before_question(matter) if waiting else None
         return [Deadline(SILENCE, self.id, self.patient_until) if self.patient_until else Forget(SILENCE, self.id)]

@@ -108,6 +108,7 @@ SUMMARIES = {
     "orders.order.cancellation_requested.v1": "The {requested_by} asks to cancel: {reason}",
     "orders.order.cancelled.v1": "The order is cancelled: {reason}",
     "orders.order.completed.v1": "The order is completed",
+    "orders.order.answer_awaited.v1": "Asked again about the {matter}: {whom}",
     "inventory.reservation.reserved.v1": "Stock is reserved",
     "inventory.reservation.refused.v1": "Stock is short",
     "inventory.reservation.committed.v1": "The reservation is committed",

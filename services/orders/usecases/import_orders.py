@@ -88,7 +88,7 @@ def _import_one(
     if isinstance(totals, Refusal):
         return _refused(totals), []
     placed = _placed(order_id, store_id, order, lines, totals)
-    new = Order.place(placed, order.terms, now.decided_at)
+    new = Order.place(placed, order.terms, now.decided_at, book.patience)
     book.enter(new, Entry(placed=placed, recipient=order.recipient, content_hash=fingerprint))
     result = {"result": Outcome.CREATED, "id": order_id, "number": placed.number}
     return result, [placed, *new.advance(now.decided_at)]

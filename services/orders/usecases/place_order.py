@@ -99,6 +99,6 @@ def _announce(
         quote_id=command.quote.quote_id if command.quote else "",
         signals=command.signals,
     )
-    order = Order.place(placed, command.terms, now.decided_at)
+    order = Order.place(placed, command.terms, now.decided_at, book.patience)
     book.enter(order, Entry(placed=placed, recipient=command.recipient))
     return [placed, *order.advance(now.decided_at), Reply({"id": order_id}, status=201)]

@@ -11,7 +11,9 @@ from prometheus_client import REGISTRY
 
 from services.orders.metrics import measure
 from services.orders.schemas import OrderOut
+from services.orders.settings import patience
 from shared.contracts.orders import (
+    AnswerAwaited,
     HoldCleared,
     HoldPlaced,
     OrderCancellationRequested,
@@ -233,26 +235,111 @@ async def test_cancelling_races_with_confirming_and_one_of_them_wins(bench: Benc
             assert (view.status, OrderCancelled in told) == ("cancelled", True)
 
 
+async def run_out_of_patience(bench: Bench, order_id: str) -> None:
+    await bench.database.execute("UPDATE orders SET patient_until = now() - interval '1 second'")
+    assert await bench.due("order.silence", order_id) == 1
+
+
 async def test_a_deadline_that_comes_early_tells_nobody(bench: Bench) -> None:
     order_id = await placed(bench)
     await bench.deliver(build.reserved(order_id))
     assert await bench.due("order.silence", order_id) == 1
-    assert (await seen(bench, order_id)).holds == []
+    view = await seen(bench, order_id)
+    assert (view.holds, view.silence) == ([], None)
 
 
-async def test_the_deadline_holds_the_order_when_its_time_has_come(bench: Bench) -> None:
+async def test_who_is_silent_is_asked_again_and_then_the_order_is_given_up(bench: Bench) -> None:
+    def counted(stage: str) -> float:
+        labels = {"matter": "agreement", "stage": stage}
+        return REGISTRY.get_sample_value("freeport_orders_silences_total", labels) or 0.0
+
+    before = {stage: counted(stage) for stage in ("asked", "given_up", "alarmed")}
     order_id = await placed(bench)
     await bench.deliver(build.reserved(order_id))
-    await bench.database.execute("UPDATE orders SET patient_until = now() - interval '1 second'")
-    assert await bench.due("order.silence", order_id) == 1
-    (hold,) = (await seen(bench, order_id)).holds
+    await run_out_of_patience(bench, order_id)
+    (announced,) = await bench.published(OrderPlaced)
+    (asked,) = await bench.published(AnswerAwaited)
+    assert (asked.whom, asked.placed) == (("logistics", "risk"), announced)
+    view = await seen(bench, order_id)
+    assert view.silence is not None
+    assert (view.silence.matter, view.silence.whom, view.holds) == ("agreement", ["logistics", "risk"], [])
+    assert view.silence.until is not None
+    await run_out_of_patience(bench, order_id)
+    view = await seen(bench, order_id)
+    assert (view.status, view.silence) == ("rejected", None)
+    assert [reason.code for reason in view.reasons] == ["logistics.silent", "risk.silent"]
+    assert await bench.database.fetchval("SELECT count(*) FROM deadline WHERE kind = 'order.silence'") == 0
+    assert {stage: counted(stage) - count for stage, count in before.items()} == {
+        "asked": 1,
+        "given_up": 1,
+        "alarmed": 0,
+    }
+
+
+async def test_what_a_channel_has_sold_is_held_for_a_person_until_the_answers_come(bench: Bench) -> None:
+    async with bench.client as client:
+        (sold,) = (await client.post("/v1/orders:import", json={"orders": [build.import_json()]})).json()["data"]
+    order_id = sold["id"]
+    await bench.deliver(build.reserved(order_id))
+    for _ in range(2):
+        await run_out_of_patience(bench, order_id)
+    view = await seen(bench, order_id)
+    (hold,) = view.holds
     assert (hold.code, [reason.code for reason in hold.reasons]) == (
         "needs_attention",
         ["logistics.silent", "risk.silent"],
     )
+    assert view.silence is not None
+    assert view.silence.until is None
+    await measure(bench.database)
+    assert REGISTRY.get_sample_value("freeport_orders_attention", {"reason": "risk.silent"}) == 1
     await bench.deliver(build.approved(order_id), build.cleared(order_id))
     view = await seen(bench, order_id)
-    assert (view.holds, view.payment_status) == ([], "requested")
+    assert (view.holds, view.payment_status, view.silence) == ([], "requested", None)
+
+
+async def test_a_question_months_later_finds_how_the_order_was_announced_in_the_timeline(bench: Bench) -> None:
+    order_id = await confirmed(bench)
+    await bench.settle(await outbox(bench))
+    (announced,) = await bench.published(OrderPlaced)
+    await bench.database.execute("DELETE FROM outbox")
+    await cancel(bench, order_id)
+    await run_out_of_patience(bench, order_id)
+    (asked,) = await bench.published(AnswerAwaited)
+    assert (asked.matter, asked.placed) == ("cancellation", announced)
+    assert asked.cancellation is not None
+
+
+async def test_the_timeline_of_a_question_tells_no_token_and_no_hash(bench: Bench) -> None:
+    order_id = await placed(bench)
+    await bench.deliver(build.reserved(order_id), build.approved(order_id), build.cleared(order_id))
+    await run_out_of_patience(bench, order_id)
+    (asked,) = await bench.published(AnswerAwaited)
+    assert asked.payment is not None
+    assert (asked.payment.token, asked.placed.signals.card) == ("tok_ok", "fp_1")
+    await bench.settle(await outbox(bench))
+    async with bench.client as client:
+        told = (await client.get(f"/v1/orders/{order_id}/timeline")).json()["data"]
+    assert [event["summary"] for event in told if "answer_awaited" in event["type"]] == [
+        "Asked again about the payment: payments"
+    ]
+    assert "tok_ok" not in str(told)
+    assert "signals" not in str(told)
+    assert "fp_1" not in str(told)
+
+
+async def test_patience_is_read_from_the_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FREEPORT_ORDERS_ASK_AFTER_S", "0.001")
+    monkeypatch.setenv("FREEPORT_ORDERS_GIVE_UP_AFTER_S", "0.001")
+    patience.cache_clear()
+    try:
+        order_id = await placed(bench)
+        for _ in range(2):
+            await bench.database.fetchval("SELECT pg_sleep(0.002)")
+            assert await bench.overdue() == 1
+    finally:
+        patience.cache_clear()
+    assert (await seen(bench, order_id)).status == "rejected"
 
 
 async def test_a_rejected_order_says_why_and_stays_so(bench: Bench) -> None:

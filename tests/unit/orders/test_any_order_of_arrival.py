@@ -22,8 +22,9 @@ from shared.contracts.orders import (
 )
 from shared.contracts.registry import Event
 from shared.contracts.risk import ReviewCause
+from shared.effects import Effect
 from tests.builders import orders as b
-from tests.unit.orders.world import Wish, World, after, ends, events_of, outcomes
+from tests.unit.orders.world import Silence, Wish, World, after, ends, events_of, outcomes
 
 CARD = ReviewCause.CARD_MISMATCH
 PAID = (after(PaymentRequested, b.authorised()),)
@@ -243,6 +244,39 @@ RACES: dict[str, tuple[Order, set[Status], tuple[Sequence[Any], ...]]] = {
             [Wish()],
         ),
     ),
+    "asked again at any moment": (
+        b.an_order(),
+        {Status.COMPLETED},
+        (KEPT, [b.approved()], [b.held(), b.cleared()], CAPTURED, SHIPPED, [Silence()]),
+    ),
+    "silent for long at any moment": (
+        b.an_order(),
+        {Status.COMPLETED, Status.REJECTED},
+        (KEPT, [b.approved()], [b.cleared()], CAPTURED, SHIPPED, [Silence(), Silence(), Silence()]),
+    ),
+    "sold by a channel, and silent for long at any moment": (
+        b.a_sold_order(),
+        {Status.COMPLETED},
+        (KEPT, [b.approved()], [b.cleared()], (*PAID, b.captured()), SHIPPED, [Silence(), Silence(), Silence()]),
+    ),
+    "sold by a channel, prohibited, and payments is silent": (
+        b.a_sold_order(),
+        {Status.REJECTED},
+        ([b.reserved()], [b.prohibited()], BOOKED_AND_BACK, [Silence(), Silence()]),
+    ),
+    "cancelled, and logistics is silent": (
+        b.an_order(),
+        {Status.CANCELLED},
+        (
+            KEPT,
+            [b.approved()],
+            [b.cleared()],
+            PAID,
+            [after(OrderConfirmed, Wish())],
+            STOPPED,
+            [after(OrderCancellationRequested, Silence()), Silence()],
+        ),
+    ),
     "two who object": (b.an_order(), {Status.REJECTED}, ([b.refused()], [b.rejected()], [b.held(), b.prohibited()])),
     "prohibited while the buyer pays": (
         b.an_order(),
@@ -301,22 +335,30 @@ ANYTHING = st.sampled_from(
         b.unknown(operation="capture"), b.unknown(attention="payment.conflicted"),
         b.unknown(operation="renew", attention="payment.promise_expiring"), b.refunded(), b.refunded(amount=1), b.booked(), b.dispatched(), b.tracked(),
         b.tracked(status=TrackingStatus.LOST), b.delivered(), b.in_trouble(), b.lost(), b.shipment_cancelled(),
-        b.cancellation_refused(),
+        b.cancellation_refused(), Silence(), Silence(),
     ]
 )  # fmt: skip
 
 
-UNASKED = [b.reserved(), b.review_decided(), b.authorised()]  # no papers yet, and nobody had asked for the payment
+def silence(order: Order) -> Sequence[Effect]:
+    return order.lose_patience(order.patient_until or b.NOON, b.an_announcement())
+
+
+UNASKED: list[Event | Silence] = [
+    b.reserved(),
+    b.review_decided(),
+    b.authorised(),
+]  # no papers yet, and nobody had asked for the payment
 
 
 @given(st.lists(ANYTHING, max_size=30), st.booleans())
 @example(UNASKED, False)
-def test_even_nonsense_is_answered_and_no_step_is_taken_twice(messages: list[Event], sold: bool) -> None:
+def test_even_nonsense_is_answered_and_no_step_is_taken_twice(messages: list[Event | Silence], sold: bool) -> None:
     order = b.a_sold_order() if sold else b.an_order()
     published: list[Event] = []
     for message in messages:
         ended = order.status.ended
-        told = events_of(order.hear(message, b.NOON))
+        told = events_of(silence(order) if isinstance(message, Silence) else order.hear(message, b.NOON))
         assert not (ended and told), "an order that has ended publishes nothing more"
         published += told
     names = [type(event).__name__ for event in published]

@@ -68,7 +68,7 @@ def test_an_order_is_announced_answered_and_watched() -> None:
     assert not isinstance(decision, Refusal)
     placed_event, deadline, reply = decision
     assert isinstance(placed_event, OrderPlaced)
-    assert deadline == Deadline(SILENCE, placed_event.order_id, b.NOON + timedelta(minutes=5))
+    assert deadline == Deadline(SILENCE, placed_event.order_id, b.NOON + timedelta(minutes=1))
     assert reply == Reply({"id": placed_event.order_id}, status=201)
 
 

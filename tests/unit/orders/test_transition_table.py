@@ -47,6 +47,12 @@ def ending() -> Order:
     return order
 
 
+def silenced(order: Order, times: int) -> Order:
+    for _ in range(times):
+        order.lose_patience(order.patient_until or b.NOON, b.an_announcement())
+    return order
+
+
 def cancelled() -> Order:
     return told(cancelling(), b.shipment_cancelled())
 
@@ -55,12 +61,16 @@ STANDINGS: dict[str, tuple[Callable[[], Order], Status]] = {
     "placed": (b.an_order, Status.PLACED),
     "placed, sold by a channel": (b.a_sold_order, Status.PLACED),
     "to end, and its money at the channel": (ending, Status.PLACED),
+    "asked again": (lambda: silenced(b.an_order(), 1), Status.PLACED),
+    "sold by a channel, and a person was told": (lambda: silenced(b.a_sold_order(), 2), Status.PLACED),
     "payment requested": (agreed, Status.PLACED),
+    "payment requested, and a person was told": (lambda: silenced(agreed(), 2), Status.PLACED),
     "confirmed": (confirmed, Status.CONFIRMED),
     "dispatched": (lambda: told(confirmed(), b.booked(), b.dispatched(), b.captured()), Status.CONFIRMED),
     "cancellation asked": (cancelling, Status.CONFIRMED),
     "completed": (lambda: told(confirmed(), b.dispatched(), b.captured(), b.delivered()), Status.COMPLETED),
     "rejected": (lambda: told(b.an_order(), b.refused()), Status.REJECTED),
+    "rejected over a silence": (lambda: silenced(b.an_order(), 2), Status.REJECTED),
     "cancelled": (cancelled, Status.CANCELLED),
 }
 
@@ -151,7 +161,7 @@ def test_recording_alone_decides_nothing() -> None:
 def answer(order: Order, message: Any) -> str:
     """What an order publishes, or why it refuses; `·` where it only remembers."""
     if message is None:
-        effects: Any = order.lose_patience(order.patient_until or b.NOON)
+        effects: Any = order.lose_patience(order.patient_until or b.NOON, b.an_announcement())
     elif isinstance(message, Wish):
         effects = order.cancel(message.reason, message.requested_by, b.NOON)
     else:

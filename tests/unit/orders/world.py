@@ -14,7 +14,7 @@ from services.orders.domain.order import Order
 from shared.contracts.registry import Event
 from shared.effects import Effect
 from shared.errors import Refusal
-from tests.builders.orders import NOON
+from tests.builders.orders import NOON, an_announcement
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class Wish:
 
     reason: str = "changed_mind"
     requested_by: str = "buyer"
+
+
+@dataclass(frozen=True)
+class Silence:
+    """The deadline comes of whatever the order waits for."""
 
 
 @dataclass
@@ -92,6 +97,8 @@ def hear(world: World, topics: Sequence[Sequence[Any]], place: int) -> World:
     if isinstance(message, Wish):
         effects = order.cancel(message.reason, message.requested_by, NOON)
         effects = () if isinstance(effects, Refusal) else effects
+    elif isinstance(message, Silence):
+        effects = order.lose_patience(order.patient_until or NOON, an_announcement())
     else:
         effects = order.hear(message, NOON)
     heard = tuple(count + (index == place) for index, count in enumerate(world.heard))

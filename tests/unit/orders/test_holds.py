@@ -1,12 +1,10 @@
-"""What keeps an order, who is waited for, and how both end."""
+"""What keeps an order, and how that ends."""
 
 from datetime import timedelta
 
 import pytest
 
 from services.orders.domain.facts import Payment
-from services.orders.domain.order import SILENCE
-from services.orders.domain.patience import ANSWER, PAYMENT
 from services.orders.domain.standing import Status
 from shared.contracts.logistics import PapersHeld
 from shared.contracts.orders import HoldCleared, HoldPlaced, OrderCancellationRequested, OrderCancelled, OrderConfirmed
@@ -14,12 +12,8 @@ from shared.contracts.payments import REFUND_BOUNCED
 from shared.contracts.registry import Event
 from shared.contracts.risk import ReviewCause
 from shared.contracts.values import Reason
-from shared.effects import Deadline, Forget
 from tests.builders import orders as b
 from tests.unit.orders.world import events_of
-
-LATER = b.NOON + ANSWER
-MUCH_LATER = b.NOON + PAYMENT
 
 
 def test_a_hold_keeps_its_beginning_when_its_reasons_change() -> None:
@@ -91,58 +85,6 @@ def test_logistics_grants_a_cancellation_in_the_name_of_who_asked() -> None:
     assert isinstance(asked, OrderCancellationRequested)
     (ended,) = events_of(order.hear(b.shipment_cancelled(), b.NOON))
     assert ended == OrderCancelled(order_id=b.ORDER, reason="changed_mind", requested_by="buyer")
-
-
-def test_after_five_minutes_a_person_is_told_who_is_silent() -> None:
-    order = b.an_order()
-    order.hear(b.approved(), b.NOON)
-    (told,) = events_of(order.lose_patience(LATER))
-    assert isinstance(told, HoldPlaced)
-    assert (told.code, [reason.subject for reason in told.reasons]) == ("needs_attention", ["inventory", "logistics"])
-
-
-def test_the_late_answer_clears_its_silence_and_the_order_goes_on() -> None:
-    order = b.an_order()
-    for message in (b.approved(), b.cleared()):
-        order.hear(message, b.NOON)
-    order.lose_patience(LATER)
-    told = [type(event) for event in events_of(order.hear(b.reserved(), LATER))]
-    assert told[0] is HoldCleared
-    assert order.holds == {}
-
-
-def test_a_deadline_that_comes_too_early_or_too_late_changes_nothing() -> None:
-    order = b.an_order()
-    assert order.lose_patience(LATER - timedelta(seconds=1)) == []
-    assert b.a_confirmed_order().lose_patience(MUCH_LATER) == []
-
-
-def test_the_payment_has_fifteen_minutes_of_its_own() -> None:
-    order = b.an_order()
-    effects = [
-        effect for message in (b.reserved(), b.approved(), b.cleared()) for effect in order.hear(message, b.NOON)
-    ]
-    assert Deadline(SILENCE, b.ORDER, b.NOON + PAYMENT) in effects
-    assert order.lose_patience(LATER) == []
-    order.hear(b.unknown(), b.NOON)
-    (told,) = events_of(order.lose_patience(MUCH_LATER))
-    assert isinstance(told, HoldPlaced)
-    assert [reason.code for reason in told.reasons] == ["payments.silent"]
-
-
-def test_who_waits_for_nobody_forgets_its_deadline() -> None:
-    order = b.an_order()
-    for message in (b.reserved(), b.approved(), b.cleared()):
-        order.hear(message, b.NOON)
-    assert Forget(SILENCE, b.ORDER) in order.hear(b.authorised(), b.NOON)
-
-
-def test_a_persons_review_has_its_deadline_elsewhere() -> None:
-    order = b.an_order()
-    for message in (b.reserved(), b.cleared(), b.review_opened()):
-        order.hear(message, b.NOON)
-    assert order.patient_until is None
-    assert order.lose_patience(MUCH_LATER) == []
 
 
 def test_a_lost_parcel_needs_a_person_until_it_is_refunded() -> None:
