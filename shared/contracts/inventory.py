@@ -5,7 +5,7 @@ from datetime import datetime
 
 from shared.contracts.registry import Event, event
 from shared.contracts.topics import RESERVATION, STOCK
-from shared.contracts.values import Allocation, Shortfall
+from shared.contracts.values import Allocation, Reason, ReceivedLine, Shortfall
 
 
 @event("inventory.reservation.reserved.v1", topic=RESERVATION, key="order_id")
@@ -71,6 +71,19 @@ class StockRestocked(Event):
     order_id: str
     return_id: str
     allocations: tuple[Allocation, ...]
+
+
+@event("inventory.reservation.restock_held.v1", topic=RESERVATION, key="order_id")
+class RestockHeld(Event):
+    """Sellable returned units are on no shelf yet; the reason says why, and what would put them there.
+
+    Told once more when the reason is another. `StockRestocked` follows by itself once the reason is gone.
+    """
+
+    order_id: str
+    return_id: str
+    lines: tuple[ReceivedLine, ...]
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,3 +43,12 @@ class ReturnReceived(Event):
     return_id: str
     lines: tuple[ReceivedLine, ...]
     refund: Money | None = None
+
+
+@event("support.return.relocated.v1", topic=RETURN, key="order_id")
+class ReturnRelocated(Event):
+    """The goods of a received return are in this warehouse, not in the one that was named at the receipt."""
+
+    order_id: str
+    return_id: str
+    warehouse: str

@@ -20,6 +20,7 @@ from shared.contracts.inventory import (
     ReservationCommitted,
     ReservationExpired,
     ReservationReleased,
+    RestockHeld,
     StockConsumed,
     StockRefused,
     StockReserved,
@@ -385,6 +386,11 @@ def shipment_cancelled(order_id: str = ORDER) -> ShipmentCancelled:
 def cancellation_refused(order_id: str = ORDER) -> CancellationRefused:
     reason = Reason(code="shipment.handed_over", message="the parcel is with the carrier")
     return CancellationRefused(order_id=order_id, shipment_id="shp_1", reason=reason)
+
+
+def restock_held(order_id: str = ORDER) -> RestockHeld:
+    reason = Reason(code="warehouse.unknown", message="there is no warehouse ATL", subject="ATL")
+    return RestockHeld(order_id=order_id, return_id="ret_1", lines=(), reason=reason)
 
 
 def restocked(order_id: str = ORDER) -> StockRestocked:

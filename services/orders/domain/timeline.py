@@ -72,6 +72,25 @@ def _told(events: dict[str, Happening], waits: dict[str, set[str]], followers: d
     return told
 
 
+_FOR_OTHERS = frozenset({"token", "signals", "card_fingerprint"})
+"""What events carry for payments and risk alone: nobody needs it to understand what happened."""
+
+
+def worth_telling(data: dict[str, Any]) -> dict[str, Any]:
+    """An event's data as the timeline and the webhooks tell it."""
+    return {name: _bare(value) for name, value in data.items() if name not in _FOR_OTHERS}
+
+
+def _bare(value: Any) -> Any:
+    match value:
+        case {**fields}:
+            return {name: _bare(field) for name, field in fields.items() if name not in _FOR_OTHERS}
+        case [*items]:
+            return [_bare(item) for item in items]
+        case _:
+            return value
+
+
 def summary(event_type: str, data: dict[str, Any]) -> str:
     """What happened, in a sentence for a person."""
     words = NEEDS_A_PERSON if data.get("attention") else SUMMARIES.get(event_type)
@@ -117,6 +136,7 @@ SUMMARIES = {
     "inventory.reservation.expired.v1": "The reservation expired",
     "inventory.reservation.consumed.v1": "The goods left the warehouse",
     "inventory.reservation.restocked.v1": "Returned goods are on the shelf again",
+    "inventory.reservation.restock_held.v1": "Returned goods are on no shelf yet: {reason}",
     "logistics.customs.cleared.v1": "The papers are complete",
     "logistics.customs.held.v1": "Papers are missing: {findings}",
     "logistics.customs.prohibited.v1": "The goods may not go there: {findings}",
@@ -146,4 +166,5 @@ SUMMARIES = {
     "support.return.approved.v1": "The return is approved",
     "support.return.refused.v1": "The return is refused: {reason}",
     "support.return.received.v1": "The returned goods are received and graded",
+    "support.return.relocated.v1": "The returned goods are in the warehouse {warehouse}",
 }

@@ -85,6 +85,7 @@ MESSAGES: dict[str, Any] = {
     "ReservationExpired": b.expired(),
     "StockConsumed": b.consumed(),
     "StockRestocked": b.restocked(),
+    "RestockHeld": b.restock_held(),
     "RiskApproved": b.approved(),
     "RiskReviewOpened": b.review_opened(),
     "RiskReviewDecided, yes": b.review_decided(),
