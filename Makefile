@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status urls logs reset demo test unit integration e2e check contracts format stats lock audit
+.PHONY: help setup up down status urls logs reset demo chaos test unit integration e2e check contracts format stats lock audit
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ demo: .venv/installed ## start everything, play the scenes of an order's life, p
 
 audit: .venv/installed ## check the invariants over all databases of the running platform
 	@$(RUN) freeport audit
+
+SEED ?= 1
+MINUTES ?= 6
+chaos: .venv/installed ## let faults strike under load, heal, judge (SEED=1 MINUTES=6; ONLY=kafka BROKERS=3 DISK=kafka)
+	@$(RUN) tests.chaos --seed $(SEED) --minutes $(MINUTES) $(if $(ONLY),--only $(ONLY)) $(if $(BROKERS),--brokers $(BROKERS)) $(if $(DISK),--disk $(DISK))
 
 test: .venv/installed ## everything that must pass
 	@$(RUN) pytest

@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
+from typing import Any
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
@@ -56,10 +57,11 @@ def killed_at(service: str, point: Point) -> Strike:
 
     async def strike(cluster: Cluster, rng: Random) -> str:
         nth = rng.randint(1, 4)
-        victim, armed, mark = await _armed(cluster, service, point, f"kill@{nth}", rng)
-        await _bites(victim, armed, mark, point)
-        now = await victim.until_serving(after=armed)
-        return f"{victim.name} {armed} died at {point}, the {nth}. time there; {now} serves"
+        victim, mark = await _armed(cluster, service, point, f"kill@{nth}", rng)
+        await _bites(victim, mark, point)
+        armed, death = victim.restarts, victim.keeper.state.last_exit
+        now = await victim.until_serving()
+        return f"{victim.name} killed itself at {point}, the {nth}. time there; {now} serves, its restart {armed} ({death})"
 
     return strike
 
@@ -68,8 +70,8 @@ def held_up_at(service: str, point: Point) -> Strike:
     """The event loop of a replica stands still at the point for longer than its session and its lease last."""
 
     async def strike(cluster: Cluster, rng: Random) -> str:
-        victim, armed, mark = await _armed(cluster, service, point, f"pause:{BLOCKED_S:.0f}@{rng.randint(1, 3)}", rng)
-        await _bites(victim, armed, mark, point)
+        victim, mark = await _armed(cluster, service, point, f"pause:{BLOCKED_S:.0f}@{rng.randint(1, 3)}", rng)
+        await _bites(victim, mark, point)
         missed = await _until_members(cluster, service, 1, within=BLOCKED_S + 5)
         await _until_members(cluster, service, 2, within=_TAKEN_OVER_WITHIN_S + BLOCKED_S)
         if not missed:
@@ -79,29 +81,33 @@ def held_up_at(service: str, point: Point) -> Strike:
     return strike
 
 
-async def _armed(cluster: Cluster, service: str, point: Point, action: str, rng: Random) -> tuple[Process, int, int]:
-    """A replica that was started anew with the trap set; its process id, and the mark in its log."""
+async def _armed(cluster: Cluster, service: str, point: Point, action: str, rng: Random) -> tuple[Process, int]:
+    """A replica that was started anew with the trap set, which may have sprung by now; and the mark in its log."""
     victim, other = rng.sample(cluster.replicas(service), 2)
     mark = victim.mark()
-    armed = await victim.restart({VARIABLE: f"{point}={action}"})
-    if point.startswith("relay."):
+    await victim.restart({VARIABLE: f"{point}={action}"})
+    if point.startswith("relay.") and not _has_bitten(victim, mark, point):
         # The other one has the outbox now. When it goes, the armed one is there to take it.
         await other.restart()
-    return victim, armed, mark
+    return victim, mark
 
 
-async def _bites(victim: Process, armed: int, mark: int, point: Point) -> None:
+async def _bites(victim: Process, mark: int, point: Point) -> None:
     """Wait until the trap has sprung; one that does not is taken away. `Harmless`."""
     deadline = asyncio.get_running_loop().time() + _BITES_WITHIN_S
     try:
-        while not victim.said(mark, event="failpoint.bit", point=str(point)):
+        while not _has_bitten(victim, mark, point):
             if asyncio.get_running_loop().time() > deadline:
                 raise Harmless(f"{victim.name} did not come to {point} within {_BITES_WITHIN_S:.0f} s")
             await asyncio.sleep(0.2)
     except BaseException:
-        if victim.pid == armed:
+        if victim.pid is not None:
             victim.kill(signal.SIGTERM)
         raise
+
+
+def _has_bitten(victim: Process, mark: int, point: Point) -> bool:
+    return bool(victim.said(mark, event="failpoint.bit", point=str(point)))
 
 
 # ── Frozen ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -207,14 +213,19 @@ async def _until_members(cluster: Cluster, service: str, wanted: int, *, within:
     try:
         deadline = asyncio.get_running_loop().time() + within
         while asyncio.get_running_loop().time() < deadline:
-            [answer] = await admin.describe_consumer_groups([f"freeport.{service}"])
-            _, _, _, _, _, members, *_ = answer.groups[0]
-            if len(members) == wanted:
+            if len(await _members(admin, service)) == wanted:
                 return True
             await asyncio.sleep(0.3)
         return False
     finally:
         await admin.close()
+
+
+async def _members(admin: AIOKafkaAdminClient, service: str) -> Sequence[Any]:
+    # The answer's class is made at run time from the protocol's schema: aiokafka has no type for it.
+    answer: Any = (await admin.describe_consumer_groups([f"freeport.{service}"]))[0]
+    _, _, _, _, _, members, *_ = answer.groups[0]
+    return members
 
 
 # ── Rolled ────────────────────────────────────────────────────────────────────────────────────────────────────────────
