@@ -3,6 +3,7 @@
 from services.inventory.domain.shelves import ANNOUNCE, EXPIRY, WAITING_RETRY, Shelves
 from services.inventory.usecases.adjust_stock import AdjustStock, adjust_stock
 from services.inventory.usecases.announce_stock import announce_stock
+from services.inventory.usecases.answer_again import answer_again
 from services.inventory.usecases.commit_stock import commit_stock
 from services.inventory.usecases.consume_stock import consume_stock
 from services.inventory.usecases.expire_reservation import expire_reservation
@@ -13,7 +14,7 @@ from services.inventory.usecases.reserve_stock import reserve_stock
 from services.inventory.usecases.restock_return import restock_return
 from services.inventory.usecases.retry_waiting import retry_waiting
 from shared.contracts.logistics import ShipmentDispatched
-from shared.contracts.orders import OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected
+from shared.contracts.orders import AnswerAwaited, OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected
 from shared.contracts.support import ReturnReceived
 from shared.messaging.routing import Router
 
@@ -24,6 +25,7 @@ def routes(on: Router[Shelves]) -> None:
     on(OrderConfirmed, commit_stock)
     on(OrderRejected, release_stock)
     on(OrderCancelled, release_stock)
+    on(AnswerAwaited, answer_again)
     on(ShipmentDispatched, consume_stock)
     on(ReturnReceived, restock_return)
     on(AdjustStock, adjust_stock)
