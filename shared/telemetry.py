@@ -21,6 +21,12 @@ HTTP_ACTIVE = Gauge("freeport_http_active_requests", "Requests being answered.")
 IDEMPOTENCY = Counter("freeport_idempotency_requests_total", "Requests with an idempotency key.", ("outcome",))
 COMMANDS_WAITING = Gauge("freeport_commands_waiting", "Commands that wait for a transaction.")
 EVENTS_PUBLISHED = Counter("freeport_events_published_total", "Events that Kafka acknowledged.", ("type",))
+EVENTS_REPUBLISHED = Counter(
+    "freeport_events_republished_total", "Events published again because their log was lost.", ("topic",)
+)
+LOGS_REREAD = Counter(
+    "freeport_logs_reread_total", "Partitions read from their beginning because they are another log.", ("topic",)
+)
 EVENTS_CONSUMED = Counter("freeport_events_consumed_total", "Events by what became of them.", ("topic", "outcome"))
 EVENT_DELAY = Histogram(
     "freeport_event_end_to_end_seconds",

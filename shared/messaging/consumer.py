@@ -1,9 +1,11 @@
 """From Kafka to the desk, a batch at a time.
 
-Offsets are committed after the transaction and are only a hint: the truth is the position that committed with the effect.
+Offsets are committed after the transaction and are only a hint: the truth is the position that committed with the effect. So
+reading a log again is always safe, and a log that turns out to be another one than before is read from its beginning.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -16,16 +18,19 @@ from shared import failpoints, telemetry
 from shared.contracts.registry import EVENTS
 from shared.database import is_transient
 from shared.failpoints import Point
-from shared.messaging import deadletters, kafka
+from shared.messaging import deadletters, kafka, survey
 from shared.messaging.codec import Envelope, Malformed, open_envelope
 from shared.messaging.desk import Desk
-from shared.messaging.kafka import ConsumerClient, Partition, Record
+from shared.messaging.kafka import ConsumerClient, Partition, Record, within
 from shared.messaging.positions import Sifted
 from shared.messaging.sources import EventBatch
+from shared.messaging.survey import Landmark, Survey
 
 _log = structlog.get_logger()
 _BATCH = 500
 _POLL_MS = 500
+_FETCH_PATIENCE_S = 30.0
+_LOOK_EVERY_S = 15.0
 _COMMIT_EVERY_S = 1.0
 # While few records follow one another closely, a short wait lets them share a transaction. The first is not kept waiting.
 _FEW = 100
@@ -42,35 +47,45 @@ class Consumer:
         self._bootstrap = bootstrap
         self._instance = instance
         self._joined = joined
-        self._stopping = False
-        self._reached: dict[Partition, int] = {}
+        self._stopping = asyncio.Event()
+        self._reached: dict[Partition, tuple[int, str]] = {}
         self._commit_at = 0.0
+        self._landmarks: dict[Partition, Landmark] = {}
+        self._verified: frozenset[Partition] = frozenset()
+        self._cluster_id = ""
+        self._other_logs: set[Partition] = set()
 
     async def run(self) -> None:
         """Consume until `stop()`; after an error of Kafka's with a new client."""
+        watching = asyncio.create_task(self._watch_logs())
         failures = 0
-        while not self._stopping:
-            try:
-                await self._consume()
-            except (KafkaError, OSError, TimeoutError) as error:
-                failures += 1
-                _log.warning("consumer.retry", service=self._desk.name, error=repr(error))
-                await asyncio.sleep(min(5.0, 0.2 * 2 ** min(failures, 5)))
+        try:
+            while not self._stopping.is_set():
+                try:
+                    await self._consume(watching)
+                    failures = 0
+                except (KafkaError, OSError, TimeoutError) as error:
+                    failures += 1
+                    _log.warning("consumer.retry", service=self._desk.name, error=repr(error))
+                    await self._pause(min(5.0, 0.2 * 2 ** min(failures, 5)))
+        finally:
+            watching.cancel()
 
     def stop(self) -> None:
         """Take no more; `run()` ends after the batch in hand."""
-        self._stopping = True
+        self._stopping.set()
 
-    async def _consume(self) -> None:
-        topics = [topic.name for topic in self._desk.router.topics]
-        name = self._desk.name
+    async def _consume(self, watching: "asyncio.Task[None]") -> None:
         client = await kafka.join(
-            self._bootstrap, topics, group=f"freeport.{name}", client=name, instance=self._instance
+            self._bootstrap, self._topics, group=self._group, client=self._desk.name, instance=self._instance
         )
-        self._reached = {}
+        self._reached, self._verified = {}, frozenset()
         try:
             self._joined()
-            while not self._stopping:
+            while not self._stopping.is_set():
+                if watching.done():
+                    watching.result()
+                await self._verify(client)
                 settled = await self._step(client)
                 if time.monotonic() >= self._commit_at or not settled:
                     await self._commit(client)
@@ -78,10 +93,66 @@ class Consumer:
                     await asyncio.sleep(_GATHER_S)
             await self._commit(client)
         finally:
+            self._verified = frozenset()
             await kafka.let_go(client)
 
+    @property
+    def _topics(self) -> list[str]:
+        return [topic.name for topic in self._desk.router.topics]
+
+    @property
+    def _group(self) -> str:
+        return f"freeport.{self._desk.name}"
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _watch_logs(self) -> None:
+        """Now and then look from outside whether the logs are still those that were read."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            try:
+                self._compare(await self.look())
+            except (KafkaError, OSError, TimeoutError) as error:
+                _log.info("consumer.no_look", service=self._desk.name, error=repr(error))
+
+    async def look(self) -> Survey:
+        """The logs and the group as they are. Raises KafkaError, OSError or TimeoutError when Kafka cannot be asked."""
+        landmarks = {place: landmark for place, landmark in self._landmarks.items() if place in self._verified}
+        return await survey.look(self._bootstrap, self._topics, landmarks, client=self._desk.name, group=self._group)
+
+    def _compare(self, found: Survey) -> None:
+        other = set(found.lost)
+        if self._cluster_id and found.cluster_id != self._cluster_id:
+            other |= found.ends.keys()
+        self._cluster_id = found.cluster_id
+        self._other_logs |= other
+
+    async def _verify(self, client: ConsumerClient) -> None:
+        """Go back to the beginning of logs that are not those that were read. What we had of them is skipped.
+
+        Partitions that are new to this member are looked at before anything is committed for them: what another committed tells
+        which record it had read last.
+        """
+        assigned = frozenset(Partition(place.topic, place.partition) for place in client.assignment())
+        if assigned - self._verified:
+            self._compare(await self.look())
+        self._verified = assigned
+        mine = self._other_logs & assigned
+        self._other_logs = set()  # of those that are not ours their member finds out by itself
+        if not mine:
+            return
+        _log.error("consumer.log_lost", service=self._desk.name, partitions=sorted(f"{t}/{p}" for t, p in mine))
+        await kafka.rewind(client, mine)
+        for place in mine:
+            telemetry.LOGS_REREAD.labels(place.topic).inc()
+            self._landmarks.pop(place, None)
+            self._reached[place] = (0, "")  # what was committed names the old log
+
     async def _step(self, client: ConsumerClient) -> int:
-        fetched = await client.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
+        fetched = await within(_FETCH_PATIENCE_S, client.getmany(timeout_ms=_POLL_MS, max_records=_BATCH))
         if not fetched:
             return 0
         if failpoints.ARMED:
@@ -97,23 +168,25 @@ class Consumer:
         if envelopes:
             await self._desk.settle(EventBatch(envelopes, self._desk.name, self._count))
         telemetry.BATCH_SECONDS.observe(time.perf_counter() - started)
-        self._reached.update((partition, records[-1].offset + 1) for partition, records in fetched.items())
         for partition, records in fetched.items():
+            place = Partition(partition.topic, partition.partition)
+            landmark = self._landmarks[place] = survey.landmark_at(records[-1])
+            self._reached[place] = (landmark.offset + 1, survey.note_of(landmark))
             highwater = client.highwater(partition)
             if highwater is not None:
                 lag = max(0, highwater - records[-1].offset - 1)
                 telemetry.CONSUMER_LAG.labels(partition.topic, partition.partition).set(lag)
-
         return len(envelopes)
 
     async def _commit(self, client: ConsumerClient) -> None:
         # Now and then is enough: what is read again after a crash is found had, because the positions are the truth.
-        if self._reached:
+        reached = {place: at for place, at in self._reached.items() if place in self._verified}
+        if reached:
             if failpoints.ARMED:
                 failpoints.reach(Point.CONSUMER_COMMITTING)
             try:
-                await kafka.commit(client, self._reached)
-                self._reached = {}
+                await kafka.commit(client, reached)
+                self._reached = {place: at for place, at in self._reached.items() if place not in reached}
             except (KafkaError, TimeoutError) as error:
                 _log.info("consumer.offsets_not_committed", service=self._desk.name, error=repr(error))
         self._commit_at = time.monotonic() + _COMMIT_EVERY_S

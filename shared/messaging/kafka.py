@@ -4,7 +4,7 @@ Its defaults are not ours: it would start at the end of the log, commit by itsel
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import structlog
@@ -13,8 +13,9 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 _log = structlog.get_logger()
-_START_PATIENCE_S = 60.0
-_STOP_PATIENCE_S = 8.0
+_START_PATIENCE_S = 30.0
+_STOP_PATIENCE_S = 3.0
+_METADATA_AGE_MS = 15_000  # so that a topic that is made anew is found soon
 MAX_RECORD_BYTES = 1024 * 1024
 T = TypeVar("T")
 _abandoned: set[asyncio.Task[Any]] = set()
@@ -45,8 +46,6 @@ def _forget(task: asyncio.Task[Any]) -> None:
         _log.info("kafka.abandoned_failed", error=repr(error))
 
 
-
-
 class Partition(NamedTuple):
     """A partition of a topic."""
 
@@ -66,21 +65,23 @@ class Record(Protocol):
 class ConsumerClient(Protocol):
     """A member of a consumer group."""
 
-    async def getmany(self, *, timeout_ms: int, max_records: int) -> Mapping[Partition, Sequence[Record]]: ...
-    async def commit(self, offsets: Mapping[Any, Any]) -> None: ...
-    async def seek_to_beginning(self, *partitions: Any) -> bool: ...
+    def getmany(
+        self, *, timeout_ms: int, max_records: int
+    ) -> Coroutine[Any, Any, Mapping[Partition, Sequence[Record]]]: ...
+    def commit(self, offsets: Mapping[Any, Any]) -> Coroutine[Any, Any, None]: ...
+    def seek_to_beginning(self, *partitions: Any) -> Coroutine[Any, Any, bool]: ...
     def assignment(self) -> frozenset[Any]: ...
     def highwater(self, partition: Any) -> int | None: ...
-    async def stop(self) -> None: ...
+    def stop(self) -> Coroutine[Any, Any, None]: ...
 
 
 class ProducerClient(Protocol):
     """An idempotent producer."""
 
     async def send(
-        self, topic: str, *, value: bytes, key: bytes, headers: Sequence[tuple[str, bytes]]
+        self, topic: str, *, value: bytes, key: bytes, headers: Sequence[tuple[str, bytes]], timestamp_ms: int
     ) -> "asyncio.Future[Any]": ...
-    async def stop(self) -> None: ...
+    def stop(self) -> Coroutine[Any, Any, None]: ...
 
 
 async def join(bootstrap: str, topics: Sequence[str], *, group: str, client: str, instance: str = "") -> ConsumerClient:
@@ -105,6 +106,7 @@ async def join(bootstrap: str, topics: Sequence[str], *, group: str, client: str
         max_poll_interval_ms=600_000,
         request_timeout_ms=40_000,
         retry_backoff_ms=100,
+        metadata_max_age_ms=_METADATA_AGE_MS,
     )
     return cast("ConsumerClient", await _started(consumer))
 
@@ -120,16 +122,22 @@ async def produce(bootstrap: str, *, client: str) -> ProducerClient:
         max_batch_size=256 * 1024,
         max_request_size=MAX_RECORD_BYTES,
         request_timeout_ms=10_000,
+        metadata_max_age_ms=_METADATA_AGE_MS,
     )
     return cast("ProducerClient", await _started(producer))
 
 
 async def commit(
-    consumer: ConsumerClient, offsets: Mapping[Partition, tuple[int, str]], *, patience_s: float = 5.0
+    consumer: ConsumerClient, offsets: Mapping[Partition, tuple[int, str]], *, patience_s: float = 3.0
 ) -> None:
     """Commit these offsets with a note each. Raises KafkaError or TimeoutError, which a caller may take lightly: positions are the truth."""
     native = {TopicPartition(place.topic, place.partition): OffsetAndMetadata(*at) for place, at in offsets.items()}
     await within(patience_s, consumer.commit(native))
+
+
+async def rewind(consumer: ConsumerClient, places: Iterable[Partition], *, patience_s: float = 15.0) -> None:
+    """Read these partitions from their beginning. Raises KafkaError or TimeoutError."""
+    await within(patience_s, consumer.seek_to_beginning(*(TopicPartition(*place) for place in places)))
 
 
 async def let_go(client: ConsumerClient | ProducerClient) -> None:

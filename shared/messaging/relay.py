@@ -2,25 +2,29 @@
 
 Unpublished rows are read by id and never through a cursor: a row that commits late simply appears later. No transaction is
 open while Kafka is talked to. After any error the producer is thrown away, because an idempotent producer that has lost
-a batch may refuse every later one.
+a batch may refuse every later one. A log that was lost is filled again: see `logbook`.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 
 from shared import failpoints, telemetry
 from shared.database import Database, Row, is_transient
 from shared.failpoints import Point
 from shared.ids import new_id
-from shared.messaging import deadletters, kafka
+from shared.messaging import deadletters, kafka, survey
 from shared.messaging.codec import headers_of
+from shared.messaging.logbook import COLUMNS, STATE_TOPICS, Logbook
 
 _log = structlog.get_logger()
 _LEASE_S = 10.0
+_TAKE_OVER_EVERY_S = 0.5
+_LOOK_EVERY_S = 15.0
 _BATCH = 500
 # A first event goes at once. While few follow one another closely, a short wait lets them share a batch everywhere downstream.
 _FEW = 100
@@ -48,24 +52,24 @@ RETURNING epoch
 _RENEW = """
 UPDATE relay_lease SET expires_at = now() + make_interval(secs => $3) WHERE name = 'outbox' AND owner = $1 AND epoch = $2 RETURNING 1
 """
-_READ = """
-SELECT o.id, o.event_id, o.topic, o.key, o.sequence, o.type, o.headers, o.payload, o.created_at
-FROM outbox o WHERE o.published_at IS NULL
+_READ = f"""
+SELECT {COLUMNS} FROM outbox o WHERE o.published_at IS NULL AND NOT o.topic = ANY($2)
     AND NOT EXISTS (SELECT FROM stream_head h WHERE h.topic = o.topic AND h.key = o.key AND h.halted)
 ORDER BY o.id LIMIT $1
-"""
-_MARK = """
-WITH lease AS (
-    UPDATE relay_lease SET expires_at = now() + make_interval(secs => $4)
-    WHERE name = 'outbox' AND owner = $2 AND epoch = $3 RETURNING 1
-)
-UPDATE outbox SET published_at = now() WHERE id = ANY($1) AND EXISTS (SELECT FROM lease)
-"""
+"""  # noqa: S608 (constants of ours)
 _RELEASE = "UPDATE relay_lease SET expires_at = now() - interval '1 second' WHERE name = 'outbox' AND owner = $1 AND epoch = $2"
+# In windows over the id, which rises with time: what is young is never looked at. The newest row of a state stream stays, for
+# with it a lost log is whole again, however long ago it was written.
 _CLEAN = """
-DELETE FROM outbox WHERE id IN (
-    SELECT id FROM outbox WHERE published_at < now() - interval '7 days' ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED
+WITH old AS (
+    SELECT id, topic, key, sequence, created_at, published_at FROM outbox WHERE id > $1 ORDER BY id LIMIT 2000
+), gone AS (
+    DELETE FROM outbox o USING old WHERE o.id = old.id AND old.published_at < now() - interval '7 days'
+    AND NOT (old.topic = ANY($2) AND EXISTS (
+        SELECT FROM stream_head h WHERE h.topic = old.topic AND h.key = old.key AND h.sequence = old.sequence
+    ))
 )
+SELECT max(id) FROM old HAVING min(created_at) < now() - interval '7 days'
 """
 
 
@@ -77,8 +81,10 @@ class Relay:
         self._database = database
         self._bootstrap = bootstrap
         self._owner = new_id("rly")
+        self._logbook = Logbook(service, database)
         self._epoch: int | None = None
-        self._renew_at = 0.0
+        self._own_at = 0.0
+        self._look_at = 0.0
         self._producer: kafka.ProducerClient | None = None
         self._wake = asyncio.Event()
 
@@ -114,25 +120,14 @@ class Relay:
         """Publish one batch. Returns how many events it was, 0 also where another relay is the owner."""
         if not await self._own():
             return 0
-        rows = await self._database.fetch(_READ, _BATCH)
-        if not rows:
-            return 0
-        if failpoints.ARMED:
-            failpoints.reach(Point.RELAY_READ)
-        await self._send(rows)
-        if failpoints.ARMED:
-            failpoints.reach(Point.RELAY_ACKED)
-        await self._mark([row["id"] for row in rows])
-        if failpoints.ARMED:
-            failpoints.reach(Point.RELAY_MARKED)
-        for row in rows:
-            telemetry.EVENTS_PUBLISHED.labels(row["type"]).inc()
-        return len(rows)
+        await self._look()
+        return await self._publish() + await self._publish_again()
 
     async def clean(self) -> None:
-        """Delete rows that were published more than seven days ago, a batch at a time."""
-        while await self._database.execute(_CLEAN) != "DELETE 0":
-            pass
+        """Delete rows that were published more than seven days ago, but of each state stream the newest."""
+        place = 0
+        while place is not None:
+            place = await self._database.fetchval(_CLEAN, place, STATE_TOPICS)
 
     async def close(self) -> None:
         """Give the lease back and let the producer go."""
@@ -155,22 +150,80 @@ class Relay:
 
     async def _own(self) -> bool:
         now = asyncio.get_running_loop().time()
+        if now < self._own_at:
+            return self._epoch is not None
         if self._epoch is None:
-            self._epoch = await self._database.fetchval(_ACQUIRE, self._owner, _LEASE_S)
-            if self._epoch is not None:
-                _log.info("relay.owner", service=self._service, epoch=self._epoch)
-        elif (
-            now >= self._renew_at and await self._database.fetchval(_RENEW, self._owner, self._epoch, _LEASE_S) is None
-        ):
-            self._epoch = None
-            raise Fenced
-        self._renew_at = now + _LEASE_S / 3
-        return self._epoch is not None
+            self._own_at = now + _TAKE_OVER_EVERY_S
+            epoch = await self._database.fetchval(_ACQUIRE, self._owner, _LEASE_S)
+            if epoch is None:
+                return False
+            await self._logbook.open()
+            self._epoch, self._look_at = epoch, 0.0
+            _log.info("relay.owner", service=self._service, epoch=epoch)
+        elif await self._database.fetchval(_RENEW, self._owner, self._epoch, _LEASE_S) is None:
+            self._lose_lease()
+        self._own_at = now + _LEASE_S / 3
+        return True
 
-    async def _send(self, rows: Sequence[Row]) -> None:
+    def _lose_lease(self) -> NoReturn:
+        self._epoch = None
+        raise Fenced
+
+    async def _look(self) -> None:
+        """Now and then, and after every error: are the logs still those that we wrote?"""
+        now = asyncio.get_running_loop().time()
+        if now < self._look_at or not self._logbook.topics:
+            return
+        found = await survey.look(
+            self._bootstrap, self._logbook.topics, self._logbook.landmarks, client=f"{self._service}-relay"
+        )
+        self._look_at = now + _LOOK_EVERY_S
+        lost = self._logbook.compare(found)
+        if lost:
+            await self._begin_again(lost)
+
+    async def _begin_again(self, topics: set[str]) -> None:
+        if not await self._logbook.begin_again(topics, self._owner, self._epoch):
+            self._lose_lease()
+
+    async def _publish(self) -> int:
+        rows = await self._database.fetch(_READ, _BATCH, sorted(self._logbook.missing))
+        if not rows:
+            return 0
+        if failpoints.ARMED:
+            failpoints.reach(Point.RELAY_READ)
+        acknowledged = await self._send(rows)
+        if failpoints.ARMED:
+            failpoints.reach(Point.RELAY_ACKED)
+        if lost := self._logbook.behind(acknowledged):
+            await self._begin_again(lost)
+        if not await self._logbook.mark(acknowledged, self._owner, self._epoch, _LEASE_S):
+            self._lose_lease()
+        if failpoints.ARMED:
+            failpoints.reach(Point.RELAY_MARKED)
+        for row in rows:
+            telemetry.EVENTS_PUBLISHED.labels(row["type"]).inc()
+        return len(rows)
+
+    async def _publish_again(self) -> int:
+        """What a lost log had. New events do not wait for it: who had the old ones goes on at once, who had not parks them."""
+        rows = await self._logbook.read_again(_BATCH)
+        if not rows:
+            await self._logbook.end_again(self._owner, self._epoch)
+            return 0
+        acknowledged = await self._send(rows)
+        if lost := self._logbook.behind(acknowledged):
+            await self._begin_again(lost)  # lost once more: the cursor is at its beginning
+        elif not await self._logbook.advance(acknowledged, self._owner, self._epoch, _LEASE_S):
+            self._lose_lease()
+        return len(rows)
+
+    async def _send(self, rows: Sequence[Row]) -> list[tuple[Row, Any]]:
+        """Send and wait for all acknowledgements. Gives each row with what Kafka says of its record."""
         producer = await self._ready_producer()
         async with asyncio.timeout(_SEND_PATIENCE_S):
             futures: list[Any] = []
+            stamp = int(time.time() * 1000)  # one for all: aiokafka tells of a batch only its first record's
             for row in rows:
                 try:
                     futures.append(
@@ -179,21 +232,19 @@ class Relay:
                             value=row["payload"].encode(),
                             key=row["key"].encode(),
                             headers=self._headers(row),
+                            timestamp_ms=stamp,
                         )
                     )
                 except MessageSizeTooLargeError as error:
                     await self._halt(row, error)
                     raise
+                except UnknownTopicOrPartitionError:
+                    self._logbook.missing.add(row["topic"])  # the others go on; a look finds out when it is there
+                    raise
             if failpoints.ARMED:
                 await asyncio.sleep(0.01)  # longer than the producer lingers: they are on the wire
                 failpoints.reach(Point.RELAY_SENT)
-            await asyncio.gather(*futures)
-
-    async def _mark(self, ids: Sequence[int]) -> None:
-        tag = await self._database.execute(_MARK, list(ids), self._owner, self._epoch, _LEASE_S)
-        if tag == "UPDATE 0":
-            self._epoch = None
-            raise Fenced
+            return list(zip(rows, await asyncio.gather(*futures), strict=True))
 
     async def _halt(self, row: Row, error: Exception) -> None:
         # Never skipped: an event that Kafka will not take stops its own stream, with an alarm, and lets the others go on.
@@ -220,6 +271,7 @@ class Relay:
         return self._producer
 
     async def _drop_producer(self) -> None:
+        self._look_at = 0.0
         if self._producer is not None:
             producer, self._producer = self._producer, None
             await kafka.let_go(producer)

@@ -178,3 +178,26 @@ relay_lease = Table(
     Column("epoch", BigInteger, nullable=False),
     _instant("expires_at"),
 )
+
+# The last record of each partition that Kafka acknowledged: a log that has another one there is another log.
+published_landmark = Table(
+    "published_landmark",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("record_offset", BigInteger, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("stamp", BigInteger, nullable=False),  # the record's time, milliseconds since 1970
+    Column("cluster_id", Text, nullable=False),
+)
+
+# How far the published rows of lost logs have been published again.
+republication = Table(
+    "republication",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("topics", ARRAY(Text), nullable=False),
+    Column("after_id", BigInteger, nullable=False),
+    Column("until_id", BigInteger, nullable=False),
+    _instant("began_at", default=True),
+)
