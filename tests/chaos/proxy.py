@@ -293,6 +293,8 @@ class _Pump:
         if toxics.bytes_per_s:
             self._flow.thinned += len(piece)
             await asyncio.sleep(len(piece) / toxics.bytes_per_s)
+        if self._writer.is_closing():
+            raise ConnectionResetError("the other end is gone")
         self._writer.write(piece)
         await self._writer.drain()
         self._passed += len(piece)
@@ -314,8 +316,10 @@ def _reset_all(connections: set[_Connection]) -> int:
 
 
 def _send_reset(writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError, ValueError):  # a ValueError: it is closed already
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    open_socket = writer.get_extra_info("socket")  # uvloop has none for a transport that is closed already
+    if open_socket is not None:
+        with contextlib.suppress(OSError, ValueError):  # a ValueError: it is being closed
+            open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     writer.transport.abort()
 
 
