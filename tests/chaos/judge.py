@@ -6,9 +6,10 @@ The letters are the invariants of `docs/chaos.md`: the audit asks for L, S, A, E
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 import asyncpg
 import httpx
@@ -26,6 +27,7 @@ from tests.chaos.load import Load, Outcome, Request
 REPLAYED = 60  # acknowledged requests that are asked again, for their stored answer
 _MORE_RSS = 150 * 1024**2  # bytes that a process may have grown by, above what is usual for its kind
 _LAG_WITHIN_S = 15.0
+_ASKED_WITHIN_S = 60.0
 _TERMINAL = frozenset({"completed", "rejected", "cancelled"})
 _SESSIONS = """
 SELECT count(*) AS open,
@@ -92,18 +94,34 @@ async def judge(
     unknown = await load.stop(within=max(1.0, deadline - time.monotonic()))
     judgement.found("K", len(load.shop.history), (f"{request} stayed unknown" for request in unknown))
     judgement.found("Q", 0, load.shop.complaints)
-    restless = await _restless(cluster, max(1.0, deadline - time.monotonic()))
+    try:
+        restless = await _restless(cluster, max(1.0, deadline - time.monotonic()))
+    except (OSError, asyncpg.PostgresError) as error:
+        restless = f"no database to ask: {error!r}"
     if restless:
         judgement.found("Q", 1, [f"after {within:.0f} s there is still {restless}"])
     else:
         judgement.recovered_s = round(time.monotonic() - healed_at, 1)
-        await _let_parcels_arrive(load, cluster)
-    await _ask_the_audit(cluster, judgement)
-    await _ask_about_orders(cluster, load, judgement)
-    await _ask_again(cluster, load, judgement, Random(f"{seed}/judge"))
-    await _ask_kafka(cluster, judgement)
-    await _ask_for_resources(cluster, before, judgement)
+        await _answered(_let_parcels_arrive(load, cluster), judgement)
+    for question in (
+        _ask_the_audit(cluster, judgement),
+        _ask_about_orders(cluster, load, judgement),
+        _ask_again(cluster, load, judgement, Random(f"{seed}/judge")),
+        _ask_kafka(cluster, judgement),
+        _ask_for_resources(cluster, before, judgement),
+    ):
+        await _answered(question, judgement)
     return judgement
+
+
+async def _answered(question: Coroutine[Any, Any, None], judgement: Judgement) -> None:
+    """A question that cannot be asked, or takes for ever, is a violation: then something is down still."""
+    name = question.__name__
+    try:
+        async with asyncio.timeout(_ASKED_WITHIN_S):
+            await question
+    except Exception as error:  # noqa: BLE001 (whatever keeps it from being asked is what the run has to tell)
+        judgement.found("Q", 1, [f"{name} could not be asked: {error!r}"])
 
 
 async def _restless(cluster: Cluster, within: float) -> str:
@@ -127,7 +145,7 @@ async def _let_parcels_arrive(load: Load, cluster: Cluster) -> None:
     """What is confirmed shall be completed: it is picked up, captured, delivered; and what goes back comes back."""
     for hours in (UNTIL_PICKED_UP_H, UNTIL_DELIVERED_H, UNTIL_DELIVERED_H):
         await load.world.pass_hours(hours)
-        await _restless(cluster, 30)
+        await _restless(cluster, 20)
 
 
 async def _ask_the_audit(cluster: Cluster, judgement: Judgement) -> None:
