@@ -39,6 +39,7 @@ HomeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 ServiceOption = Annotated[str, typer.Option("--service", help="Of this service alone.")]
 TopicOption = Annotated[str, typer.Option("--topic", help="Of this topic; of deadlines and calls their kind.")]
+KeyOption = Annotated[str, typer.Option("--key", help="Of this key, for example an order's id.")]
 AsOption = Annotated[str, typer.Option("--as", help="Your name for the book of actions; your login unless given.")]
 
 
@@ -48,8 +49,11 @@ def list_letters(
     service: ServiceOption = "",
     state: Annotated[Literal["open", "redriven", "parked"], typer.Option(help="Which.")] = "open",
     topic: TopicOption = "",
-    key: Annotated[str, typer.Option("--key", help="Of this key, for example an order's id.")] = "",
+    key: KeyOption = "",
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many of each service at most.")] = 50,
+    ids: Annotated[
+        bool, typer.Option("--ids", "-q", help="Print the IDs alone, for another command's arguments.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """What could not be decided: since when, why, and how much waits behind it."""
@@ -62,6 +66,9 @@ def list_letters(
         _print_json({"letters": letters, "silent": silent})
         return
     _warn_of(silent)
+    if ids:
+        sys.stdout.writelines(f"{letter['id']}\n" for letter in letters)
+        return
     if not letters:
         out.print(f"No dead letter is {state}{' here' if service or topic or key else ''}.", highlight=False)
         return
@@ -97,9 +104,10 @@ def redrive(
         list[str] | None, typer.Argument(metavar="ID…", help="Which; or --all with a filter.")
     ] = None,
     home: HomeOption = None,
-    every: Annotated[bool, typer.Option("--all", help="All open ones that fit --topic, --error and --since.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All open ones that fit what follows.")] = False,
     service: ServiceOption = "",
     topic: TopicOption = "",
+    key: KeyOption = "",
     error: Annotated[str, typer.Option("--error", help="With --all: whose error contains this.")] = "",
     since: Annotated[str, typer.Option("--since", help="With --all: open since then: 90m, 12h, 3d, RFC 3339.")] = "",
     reason: Annotated[str, typer.Option("--reason", help="Why, for the book of actions.")] = "",
@@ -111,11 +119,11 @@ def redrive(
 
     Exit code 1 when one could not be redriven, failed again, or is not decided yet.
     """
-    chosen = {"topic": topic, "error_contains": error, "since": _moment(since)}
+    chosen = {"topic": topic, "key": key, "error_contains": error, "since": _moment(since)}
     if every == bool(letter_ids) or (every and not any(chosen.values())):
         raise StartupError(
             "Which letters?",
-            why="a redrive of all needs --topic, --error or --since"
+            why="a redrive of all needs --topic, --key, --error or --since"
             if every
             else "neither an ID nor --all was given"
             if not letter_ids
@@ -386,7 +394,7 @@ def _table(letters: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("waiting", justify="right", no_wrap=True)
     table.add_column("message and reason", overflow="fold")
     for letter in letters:
-        what = Text(f"{letter['service']}: {_message(letter)}\n")
+        what = Text(f"{letter['service']}: {_place(letter)}\n")
         what.append(_short(letter["error"]), style="red" if letter["state"] == "open" else "")
         if letter["reason"]:
             what.append(f"\n{letter['state']}: {letter['reason']}", style="dim")
@@ -419,13 +427,14 @@ def _lines(letter: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("letter", letter["id"]),
         ("state", letter["state"] + (f": {letter['reason']}" if letter["reason"] else "") + _decided(letter)),
         ("where", f"{letter['service']}, {letter['source']}"),
-        ("message", _message(letter)),
+        ("message", _place(letter) + (f" ({letter['event_type']})" if letter["event_type"] else "")),
         ("reason", letter["error"]),
-        (
-            "tried",
-            f"{letter['attempts']} times, first {_when(letter['first_failed_at'])}, last opened {_age(letter['failed_at'])} ago",
-        ),
+        ("first failed", _when(letter["first_failed_at"])),
+        ("open since", f"{_when(letter['failed_at'])} ({_age(letter['failed_at'])})"),
+        ("attempts", str(letter["attempts"])),
     ]
+    if letter["copied"] and letter["state"] == "open":
+        lines.append(("copy", "an event with its sequence came once more: a redrive decides that copy"))
     return [*lines, ("waiting", _followers(letter))] if letter["state"] == "open" else lines
 
 
@@ -435,10 +444,9 @@ def _decided(letter: Mapping[str, Any]) -> str:
     return ", and decided since" if letter["decided"] else ", and not decided yet"
 
 
-def _message(letter: Mapping[str, Any]) -> str:
-    place = f" #{letter['sequence']}" if letter["sequence"] else ""
-    kind = f" ({letter['event_type']})" if letter["event_type"] else ""
-    return f"{letter['topic']} {letter['key']}{place}{kind}"
+def _place(letter: Mapping[str, Any]) -> str:
+    sequence = f" #{letter['sequence']}" if letter["sequence"] else ""
+    return f"{letter['topic']} {letter['key']}{sequence}"
 
 
 def _followers(letter: Mapping[str, Any]) -> str:
@@ -480,7 +488,7 @@ def _tell(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
 
 def _line(outcome: Outcome) -> list[str | tuple[str, str]]:
     marks = {"decided": ("✓ ", "green"), "parked": ("✓ ", "green"), "pending": ("… ", "yellow")}
-    words = outcome.result.replace("_", " ")
+    words = "failed again" if outcome.result == "failed_again" else outcome.result
     detail = f": {outcome.detail}" if outcome.detail else ""
     return [marks.get(outcome.result, ("✗ ", "bold red")), f"{outcome.id} {outcome.service}: {words}{detail}"]
 

@@ -65,7 +65,7 @@ class ParkIn(Body):
 
 
 class RedriveManyIn(Body):
-    """Which open letters, oldest first. At least one of `topic`, `error_contains` and `since` is needed.
+    """Which open letters, oldest first. At least one of `topic`, `key`, `error_contains` and `since` is needed.
 
     `after` is the `next` of the answer before. Letters that fail again meanwhile are not tried twice.
     """
@@ -75,6 +75,7 @@ class RedriveManyIn(Body):
     )
 
     topic: Text | None = None
+    key: Text | None = None
     error_contains: Text | None = None
     since: Instant | None = None
     operator: Text | None = None
@@ -84,8 +85,8 @@ class RedriveManyIn(Body):
 
     @model_validator(mode="after")
     def _needs_a_filter(self) -> "RedriveManyIn":
-        if not (self.topic or self.error_contains or self.since):
-            raise ValueError("name a topic, a part of the error or a time since when")
+        if not (self.topic or self.key or self.error_contains or self.since):
+            raise ValueError("name a topic, a key, a part of the error or a time since when")
         return self
 
 
@@ -100,7 +101,8 @@ class WaitingOut(View):
 class LetterOut(View):
     """A message that could not be decided. `sequence` is its place in the stream, null where it has none.
 
-    `failed_at` tells since when it is open. `decided` tells whether a redriven letter has been decided since.
+    `failed_at` tells since when it is open. `decided` tells whether a redriven letter has been decided since. `copied` tells
+    that an event with its sequence came once more: that copy is what a redrive decides.
     """
 
     id: str
@@ -119,6 +121,7 @@ class LetterOut(View):
     reason: str
     settled_at: datetime | None
     decided: bool
+    copied: bool
     waiting: WaitingOut
 
 
@@ -229,6 +232,7 @@ def dead_letters(service: str) -> APIRouter:
             database,
             until=until,
             topic=body.topic or "",
+            key=body.key or "",
             error_contains=body.error_contains or "",
             since=body.since,
             behind=(cursor_moment(place[1]), place[2]) if place else None,
@@ -282,7 +286,7 @@ def _detail(letter: Mapping[str, Any], service: str) -> LetterDetail:
 
 def _facts(letter: Mapping[str, Any], service: str) -> dict[str, Any]:
     same = ("id", "source", "topic", "key", "error", "attempts", "first_failed_at", "failed_at", "state", "settled_at")
-    return {name: letter[name] for name in (*same, "decided")} | {
+    return {name: letter[name] for name in (*same, "decided", "copied")} | {
         "service": service,
         "sequence": letter["sequence"] or None,
         "event_type": letter["headers"].get("ce_type", ""),

@@ -348,6 +348,9 @@ async def _move(consumer: str, topic: str, key: str, sequence: int, connection: 
 _LIST = """
 SELECT l.id, l.source, l.consumer, l.topic, l.key, l.sequence, l.error, l.attempts, l.first_failed_at, l.failed_at, l.state,
     l.note, l.settled_at, l.headers, behind.waiting, behind.first_waiting, behind.last_waiting, {more}
+    l.source = 'event' AND EXISTS (
+        SELECT FROM parked_message m
+        WHERE m.consumer = l.consumer AND m.topic = l.topic AND m.key = l.key AND m.sequence = l.sequence) AS copied,
     CASE WHEN l.state <> 'redriven' THEN false
         WHEN l.source = 'event' THEN EXISTS (
             SELECT FROM stream_position p
@@ -406,10 +409,10 @@ async def found(database: Database, letter_id: str) -> Mapping[str, Any]:
 
 _CHOSEN = """
 SELECT id, failed_at FROM dead_letter
-WHERE state = 'open' AND source <> 'record' AND failed_at <= $1 AND ($2 = '' OR topic = $2)
-    AND ($3 = '' OR strpos(error, $3) > 0) AND ($4::timestamptz IS NULL OR failed_at >= $4)
-    AND ($5::timestamptz IS NULL OR (failed_at, id) > ($5, $6))
-ORDER BY failed_at, id LIMIT $7
+WHERE state = 'open' AND source <> 'record' AND failed_at <= $1 AND ($2 = '' OR topic = $2) AND ($3 = '' OR key = $3)
+    AND ($4 = '' OR strpos(error, $4) > 0) AND ($5::timestamptz IS NULL OR failed_at >= $5)
+    AND ($6::timestamptz IS NULL OR (failed_at, id) > ($6, $7))
+ORDER BY failed_at, id LIMIT $8
 """
 
 
@@ -418,6 +421,7 @@ async def chosen(
     *,
     until: datetime,
     topic: str,
+    key: str,
     error_contains: str,
     since: datetime | None,
     behind: tuple[datetime, str] | None,
@@ -425,7 +429,7 @@ async def chosen(
 ) -> list[tuple[str, datetime]]:
     """Open letters that may be redriven, oldest first: id and since when. Only those that were open already at `until`."""
     at, letter_id = behind or (None, "")
-    rows = await database.fetch(_CHOSEN, until, topic, error_contains, since, at, letter_id, limit)
+    rows = await database.fetch(_CHOSEN, until, topic, key, error_contains, since, at, letter_id, limit)
     return [(row["id"], row["failed_at"]) for row in rows]
 
 

@@ -171,7 +171,12 @@ async def test_many_are_redriven_in_bounded_batches_each_once(bench: Bench, oper
 
 @pytest.mark.parametrize(
     "chosen",
-    [{"topic": "payments.payment.v1"}, {"error_contains": "KeyError"}, {"since": "2999-01-01T00:00:00Z"}],
+    [
+        {"topic": "payments.payment.v1"},
+        {"key": "o2"},
+        {"error_contains": "KeyError"},
+        {"since": "2999-01-01T00:00:00Z"},
+    ],
 )
 async def test_many_means_those_that_fit_every_filter(
     bench: Bench, operator: httpx.AsyncClient, chosen: dict[str, str]
