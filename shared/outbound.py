@@ -377,7 +377,7 @@ class Outbound:
             follow_redirects=False,
             trust_env=False,
             timeout=httpx.Timeout(None, connect=_CONNECT_S),  # the whole has one bound
-            headers={"accept-encoding": "identity"},
+            headers={"accept-encoding": "identity", "connection": "close"},
         )
 
     async def post(

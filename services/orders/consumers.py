@@ -4,11 +4,18 @@ from services.orders.domain.book import OrderBook
 from services.orders.domain.facts import RECORDERS
 from services.orders.domain.order import SILENCE
 from services.orders.usecases.cancel_order import CancelOrder, cancel_order
+from services.orders.usecases.change_webhook import ChangeWebhook, change_webhook
 from services.orders.usecases.hear_news import hear_news
 from services.orders.usecases.import_orders import ImportOrders, import_orders
 from services.orders.usecases.learn_offer import learn_offer
 from services.orders.usecases.lose_patience import lose_patience
+from services.orders.usecases.ping_webhook import PingWebhook, ping_webhook
 from services.orders.usecases.place_order import PlaceOrder, place_order
+from services.orders.usecases.register_webhook import RegisterWebhook, register_webhook
+from services.orders.usecases.remove_webhook import RemoveWebhook, remove_webhook
+from services.orders.usecases.resend_webhook import ResendWebhook, ResendWebhooks, resend_webhook, resend_webhooks
+from services.orders.usecases.rotate_webhook import RotateWebhook, rotate_webhook
+from services.orders.usecases.settle_webhook import WebhookTried, settle_webhook
 from shared.contracts import topics
 from shared.contracts.catalog import ProductPublished, ProductWithdrawn
 from shared.messaging.routing import Router
@@ -26,3 +33,11 @@ def routes(on: Router[OrderBook]) -> None:
     on.due(SILENCE, lose_patience)
     on.observe(topics.ORDER)  # its own events, too, belong into the timeline
     on.observe(topics.RETURN)
+    on(RegisterWebhook, register_webhook)
+    on(ChangeWebhook, change_webhook)
+    on(RemoveWebhook, remove_webhook)
+    on(RotateWebhook, rotate_webhook)
+    on(PingWebhook, ping_webhook)
+    on(ResendWebhook, resend_webhook)
+    on(ResendWebhooks, resend_webhooks)
+    on(WebhookTried, settle_webhook)

@@ -5,16 +5,18 @@ from services.orders.consumers import routes
 from services.orders.metrics import keep_measuring
 from services.orders.repository import load_book, save_book
 from services.orders.settings import Settings
+from services.orders.webhook_worker import keep_webhooks, send_webhooks
+from services.orders.webhooks_api import router as webhooks
 from shared.runtime import Service, run
 
 SERVICE = Service(
     name="orders",
     settings=Settings,
-    api=[router, internal],
+    api=[router, webhooks, internal],
     routes=routes,
     load=load_book,
     save=save_book,
-    workers=[keep_measuring],
+    workers=[keep_measuring, send_webhooks, keep_webhooks],
     package="services.orders",
 )
 

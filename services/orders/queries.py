@@ -10,7 +10,7 @@ import orjson
 
 from services.orders.domain.facts import Cancellation, Facts
 from services.orders.domain.standing import Status
-from services.orders.domain.timeline import Happening, in_causal_order, summary
+from services.orders.domain.timeline import Happening, in_causal_order, summary, worth_telling
 from services.orders.rows import facts_from_json, reasons_from_json
 from services.orders.schemas import (
     AddressOut,
@@ -276,13 +276,8 @@ def _happening(row: Row) -> Happening:
     )
 
 
-_SECRET = frozenset({"token", "signals", "card_fingerprint"})
-"""What events carry for payments and risk alone: nobody needs it to understand what happened."""
-
-
 def _told(happening: Happening) -> HappeningOut:
-    whole: dict[str, Any] = orjson.loads(happening.payload)
-    data = _bare(whole)
+    data = worth_telling(orjson.loads(happening.payload))
     return HappeningOut(
         id=happening.event_id,
         type=happening.type,
@@ -292,13 +287,3 @@ def _told(happening: Happening) -> HappeningOut:
         cause=happening.cause or None,
         data=data,
     )
-
-
-def _bare(value: Any) -> Any:
-    match value:
-        case {**fields}:
-            return {name: _bare(field) for name, field in fields.items() if name not in _SECRET}
-        case [*items]:
-            return [_bare(item) for item in items]
-        case _:
-            return value

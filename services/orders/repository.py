@@ -17,6 +17,7 @@ from services.orders.settings import patience
 from services.orders.usecases.cancel_order import CancelOrder
 from services.orders.usecases.import_orders import ImportOrders, imported_order_id
 from services.orders.usecases.place_order import PlaceOrder
+from services.orders.webhook_repository import load_webhooks, save_webhooks, webhook_patterns
 from shared.contracts.catalog import ProductPublished, ProductWithdrawn
 from shared.contracts.orders import OrderPlaced
 from shared.contracts.registry import TopicKind
@@ -65,6 +66,7 @@ async def load_book(messages: Sequence[Message], connection: Connection) -> Orde
     await _load_announcements(sorted(silent_ids), book, connection)
     await _load_imported(sorted(imported_ids), book, connection)
     await _load_offers(sorted(skus), learns, book, connection)
+    await load_webhooks(messages, book.webhooks, connection)
     return book
 
 
@@ -78,6 +80,7 @@ async def save_book(book: OrderBook, connection: Connection) -> None:
     await _update_orders(known, connection)
     await _save_holds([*known, *(order for order, _ in new)], book.held_before, connection)
     await _insert_happenings(book.happenings, connection)
+    await save_webhooks(book.webhooks, connection)
     await _save_offers([book.offers[sku] for sku in sorted(book.learned)], connection)
     _count(book)
 
@@ -319,16 +322,32 @@ async def _save_holds(changed: Sequence[Order], held_before: Container[str], con
         )
 
 
+# What was heard, and with it in one statement what webhooks are to tell of it. A database without webhook endpoints pays a
+# glance at their empty table: PostgreSQL does not even begin with the join.
+_INSERT_HAPPENINGS = """
+WITH heard AS (
+    INSERT INTO timeline_event (order_id, event_id, type, topic, sequence, cause, at, payload) SELECT * FROM
+    unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[], $8::text[])
+    ON CONFLICT DO NOTHING RETURNING order_id, event_id, type
+)
+INSERT INTO webhook_delivery (id, endpoint_id, store_id, event_id, event_type, order_id, status, tries, attempts, next_at,
+    last_error, created_at)
+SELECT 'whd_' || left(right(h.event_id, 26), 10) || left(encode(sha256(convert_to(e.id || ' ' || h.event_id, 'UTF8')), 'hex'), 16),
+    e.id, e.store_id, h.event_id, h.type, h.order_id, CASE e.state WHEN 'enabled' THEN 'pending' ELSE 'skipped' END, 0, 0, now(),
+    '', now()
+FROM heard h
+JOIN unnest($9::text[], $10::text[]) AS p(type, patterns) ON p.type = h.type
+JOIN orders o ON o.id = h.order_id
+JOIN webhook_endpoint e ON e.store_id = o.store_id AND e.event_types && string_to_array(p.patterns, ' ')
+WHERE EXISTS (SELECT FROM webhook_endpoint)
+"""
+
+
 async def _insert_happenings(happenings: Sequence[Happening], connection: Connection) -> None:
     if not happenings:
         return
     rows = [(h.order_id, h.event_id, h.type, h.topic, h.sequence, h.cause, h.at, h.payload) for h in happenings]
-    await connection.execute(
-        "INSERT INTO timeline_event (order_id, event_id, type, topic, sequence, cause, at, payload) SELECT * FROM"
-        " unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[], $8::text[])"
-        " ON CONFLICT DO NOTHING",
-        *_columns(rows),
-    )
+    await connection.execute(_INSERT_HAPPENINGS, *_columns(rows), *webhook_patterns({h.type for h in happenings}))
 
 
 async def _save_offers(offers: Sequence[Offer], connection: Connection) -> None:

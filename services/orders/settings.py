@@ -19,10 +19,14 @@ Seconds = Annotated[float, Field(gt=0, le=_LONGEST_S)]
 class Settings(ServiceSettings):
     """`FREEPORT_PII_HASH_KEY`: the key of the hashes that stand for people; 32 bytes or more, the same for ever.
 
+    `FREEPORT_ORDERS_WEBHOOKS_ALLOW_LOCAL`: webhooks may go to this machine, without TLS. For demos and tests: never where others
+    have keys, for they could call what listens here.
+
     `FREEPORT_QUOTE_PUBLIC_KEYS`: the keys that quotes are believed from, a JSON object of key id to base64url.
     """
 
     pii_hash_key: SecretStr
+    orders_webhooks_allow_local: bool = False
     quote_public_keys: dict[str, str] = Field(default_factory=dict[str, str])
 
     @field_validator("pii_hash_key")

@@ -8,6 +8,7 @@ from services.orders.domain.patience import USUAL, Patience
 from services.orders.domain.recipient import Recipient
 from services.orders.domain.standing import Status
 from services.orders.domain.timeline import Happening
+from services.orders.domain.webhook_book import WebhookBook
 from shared.contracts.orders import OrderPlaced
 
 
@@ -35,6 +36,7 @@ class OrderBook:
     changed: set[str] = field(default_factory=set[str])  # ids of orders, new ones included
     learned: set[str] = field(default_factory=set[str])  # SKUs of offers
     happenings: list[Happening] = field(default_factory=list[Happening])
+    webhooks: WebhookBook = field(default_factory=WebhookBook)
     patience: Patience = USUAL  # of new orders
     announced: dict[str, OrderPlaced] = field(default_factory=dict[str, OrderPlaced])  # of orders whose patience ends
     escalations: list[tuple[str, str]] = field(
