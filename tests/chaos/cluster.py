@@ -139,17 +139,25 @@ class Process:
             self.kill()
             return await self.until_serving(after=before)
 
-    @asynccontextmanager
-    async def kept_down(self, how: signal.Signals = signal.SIGKILL) -> AsyncGenerator[int]:
-        """Ended by the signal and not started again before the block ends; gives the process id that died."""
+    async def take_down(self, how: signal.Signals = signal.SIGKILL) -> int:
+        """End it by the signal and keep it down until `bring_up`; the process id that died."""
         pid = self.kill(how)
         await self.keeper.end()
+        return pid
+
+    async def bring_up(self) -> None:
+        """Start what was taken down. Raises `StartupError` when it does not come up; it stays down."""
+        self.keeper = Keeper(self.part, lambda _: None, _BACKOFF)
+        await self.keeper.begin()
+
+    @asynccontextmanager
+    async def kept_down(self, how: signal.Signals = signal.SIGKILL) -> AsyncGenerator[int]:
+        """Ended by the signal, and not started again before the block ends; gives the process id that died."""
+        pid = await self.take_down(how)
         try:
             yield pid
         finally:
-            # Brokers that need each other to come up are begun at the same time by whoever keeps several down.
-            self.keeper = Keeper(self.part, lambda _: None, _BACKOFF)
-            await self.keeper.begin()
+            await self.bring_up()
 
     async def until_gone(self, pid: int, *, within: float = 30.0) -> None:
         """Until that process has ended. TimeoutError."""
