@@ -17,10 +17,12 @@ def main(
     minutes: Annotated[float, typer.Option(min=2, help="For all of it: start, faults, heal, judge.")] = 6.0,
     rate: Annotated[float, typer.Option(min=0.1, help="Orders a second.")] = 5.0,
     only: Annotated[str, typer.Option(help="Names of faults, or how they begin, separated by commas.")] = "",
-    brokers: Annotated[int, typer.Option(help="One Kafka broker, or a cluster of three: 1 or 3.")] = 1,
+    brokers: Annotated[
+        int | None, typer.Option(help="One Kafka broker or three (1 or 3); by the seed unless given.")
+    ] = None,
     disk: Annotated[
-        str, typer.Option(help="Whose disk is a small one that fills: postgres or kafka. Needs root.")
-    ] = "",
+        str | None, typer.Option(help="Whose disk is a small one: postgres, kafka or none; by the seed unless given.")
+    ] = None,
     port_base: Annotated[int | None, typer.Option(help="The first of a hundred free ports.")] = None,
     list_faults: Annotated[bool, typer.Option("--list", help="List the faults and end.")] = False,
 ) -> None:
@@ -31,9 +33,8 @@ def main(
             console.print(f"{fault.row:>2}  {fault.name:<32} {'always ' if fault.always else '       '} {fault.says}")
         return
     names = tuple(name for name in only.split(",") if name)
-    summary = asyncio.run(
-        run(Plan(seed=seed, minutes=minutes, rate=rate, only=names, brokers=brokers, disk=disk, port_base=port_base))
-    )
+    plan = Plan.drawn(seed, brokers=brokers, disk=disk, minutes=minutes, rate=rate, only=names, port_base=port_base)
+    summary = asyncio.run(run(plan))
     summary.print(console)
     sys.stdout.buffer.write(orjson.dumps(summary.as_json(), option=orjson.OPT_INDENT_2) + b"\n")
     sys.exit(0 if summary.ok else 1)

@@ -34,6 +34,7 @@ class Feature(StrEnum):
     THREE_BROKERS = "three brokers"
     SMALL_DATABASE_DISK = "the database on a small disk"
     SMALL_BROKER_DISK = "the broker on a small disk"
+    COMPILER = "a C compiler"
 
 
 class Harmless(Exception):

@@ -1,25 +1,33 @@
 """One run: start, let faults strike under load, heal, judge, sum up."""
 
 import asyncio
+import contextlib
 import logging
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
+from typing import Any
 
 from freeport.platform import delete_platform, free_port_base
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import Fault, Feature
 from tests.chaos.faults import FAULTS
+from tests.chaos.faults.clock import can_skew
 from tests.chaos.judge import Resources, judge
 from tests.chaos.load import Load
 from tests.chaos.schedule import draw, play
+from tests.chaos.servers import MIB, NoSmallDisk, small_disk
 from tests.chaos.summary import Summary
 
 JUDGED_WITHIN_S = 90.0  # for everything to be known and at rest after the last fault
 RESERVE_S = 110.0  # of the budget, for healing, judging and stopping on an idle machine
 _WARM_UP_S = 4.0
+NO_DISK = "none"
+_THREE_BROKERS = 0.25  # of all seeds
+_SMALL_DISKS = (60, 20, 20)
 _BROKERS = {1: Feature.ONE_BROKER, 3: Feature.THREE_BROKERS}
 _DISKS = {"postgres": Feature.SMALL_DATABASE_DISK, "kafka": Feature.SMALL_BROKER_DISK}
 
@@ -33,16 +41,34 @@ class Plan:
     rate: float = 5.0
     only: tuple[str, ...] = ()
     brokers: int = 1
-    disk: str = ""
-    """`postgres` or `kafka`: whose disk is a small one."""
+    disk: str = NO_DISK
+    """`postgres` or `kafka`: whose disk is a small one. `none`: nobody's."""
     port_base: int | None = None
+
+    @classmethod
+    def drawn(cls, seed: int, *, brokers: int | None = None, disk: str | None = None, **more: Any) -> "Plan":
+        """What is not said about the cluster comes from the seed, as far as this machine allows it."""
+        rng = Random(f"{seed}/cluster")
+        many, small = rng.random() < _THREE_BROKERS, rng.choices((NO_DISK, *_DISKS), _SMALL_DISKS)[0]
+        brokers = brokers or (3 if many else 1)
+        if disk is None:
+            disk = small if brokers == 1 and _may_mount() else NO_DISK
+        return cls(seed=seed, brokers=brokers, disk=disk, **more)
 
     @property
     def command(self) -> str:
         only = f" ONLY={','.join(self.only)}" if self.only else ""
-        brokers = f" BROKERS={self.brokers}" if self.brokers != 1 else ""
-        disk = f" DISK={self.disk}" if self.disk else ""
-        return f"make chaos SEED={self.seed} MINUTES={self.minutes:g}{only}{brokers}{disk}"
+        return f"make chaos SEED={self.seed} MINUTES={self.minutes:g} BROKERS={self.brokers} DISK={self.disk}{only}"
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        """What the cluster is to have, and what this machine has."""
+        features = {_BROKERS[self.brokers]}
+        if self.disk in _DISKS:
+            features.add(_DISKS[self.disk])
+        if can_skew():
+            features.add(Feature.COMPILER)
+        return frozenset(features)
 
     def faults(self) -> Sequence[Fault]:
         """Those to draw from. ValueError when `only` names none."""
@@ -59,18 +85,16 @@ async def run(plan: Plan) -> Summary:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of our own clients, which meet the same faults
     port_base = free_port_base() if plan.port_base is None else plan.port_base
     began = time.monotonic()
-    async with Cluster.running(directory, port_base, features_of(plan)) as cluster:
+    async with Cluster.running(directory, port_base, plan.features) as cluster:
         summary = await _run(cluster, plan, began)
     await asyncio.to_thread(_tidy, cluster, summary)
     return summary
 
 
-def features_of(plan: Plan) -> frozenset[Feature]:
-    """What the cluster is to have. ValueError for what there is not."""
-    features = {_BROKERS[plan.brokers]}
-    if plan.disk:
-        features.add(_DISKS[plan.disk])
-    return frozenset(features)
+def _may_mount() -> bool:
+    with contextlib.suppress(NoSmallDisk), tempfile.TemporaryDirectory() as place, small_disk(Path(place), MIB):
+        return True
+    return False
 
 
 async def _run(cluster: Cluster, plan: Plan, began: float) -> Summary:
