@@ -17,7 +17,7 @@ from services.risk.rules import shipped_rule_set
 from services.risk.usecases.activate_rule_set import ActivateRuleSet
 from services.risk.usecases.assess_order import event_time
 from services.risk.usecases.decide_review import DecideReview
-from shared.contracts.orders import OrderCancelled, OrderPlaced, OrderRejected
+from shared.contracts.orders import AnswerAwaited, OrderCancelled, OrderPlaced, OrderRejected
 from shared.contracts.payments import PaymentAuthorised, PaymentDeclined, RefundSucceeded
 from shared.contracts.registry import Event
 from shared.contracts.support import ReturnReceived, ReturnRequested
@@ -32,7 +32,14 @@ for known in Decision:
     DECISIONS.labels(known.value)
 
 _COUNTS_UNDER_ITS_KEYS = (PaymentDeclined, RefundSucceeded, ReturnRequested, ReturnReceived)
-_ABOUT_AN_ORDER = (OrderPlaced, OrderRejected, OrderCancelled, PaymentAuthorised, *_COUNTS_UNDER_ITS_KEYS)
+_ABOUT_AN_ORDER = (
+    OrderPlaced,
+    AnswerAwaited,
+    OrderRejected,
+    OrderCancelled,
+    PaymentAuthorised,
+    *_COUNTS_UNDER_ITS_KEYS,
+)
 
 
 async def load_casework(messages: Sequence[Message], connection: Connection) -> Casework:
@@ -148,7 +155,9 @@ async def _load_reviews(messages: Sequence[Message], casework: Casework, connect
                 review_ids.add(review_id)
             case Due(key=review_id):
                 review_ids.add(review_id)
-            case OrderRejected(order_id=order_id) | OrderCancelled(order_id=order_id):
+            case (
+                OrderRejected(order_id=order_id) | OrderCancelled(order_id=order_id) | AnswerAwaited(order_id=order_id)
+            ):
                 order_ids.add(order_id)
             case PaymentAuthorised(order_id=order_id, card_matches=False):
                 order_ids.add(order_id)
@@ -237,9 +246,10 @@ def _needed_histories(messages: Sequence[Message], files: Mapping[str, OrderFile
         file = files[body.order_id]
         needed = by_order.setdefault(body.order_id, _Needed(file.store_id))
         match body:
-            case OrderPlaced():
-                needed.keys |= {*file.keys, *present_signals(body.signals).items()}
-                needed.seconds.add(second_of(event_time(body, message.moment)))
+            case OrderPlaced() | AnswerAwaited():
+                placed = body.placed if isinstance(body, AnswerAwaited) else body
+                needed.keys |= {*file.keys, *present_signals(placed.signals).items()}
+                needed.seconds.add(second_of(event_time(placed, message.moment)))
                 counted.add(body.order_id)
             case PaymentAuthorised(card_fingerprint=card) if card and card not in (
                 file.signals.get("card"),

@@ -43,7 +43,7 @@ def assess_order(placed: OrderPlaced, casework: Casework, now: Moment) -> Effect
         assessed_at=now.decided_at,
     )
     casework.decided.append(file.assessment.decision)
-    return _announce(file, file.assessment, casework, now)
+    return announce(file, file.assessment, casework, now)
 
 
 def event_time(placed: OrderPlaced, now: Moment) -> datetime:
@@ -59,7 +59,8 @@ def _decide(verdict: Verdict, file: OrderFile) -> Decision:
     return Decision.REVIEW if verdict.decision is Decision.REJECT and file.sold_by_channel else verdict.decision
 
 
-def _announce(file: OrderFile, assessment: Assessment, casework: Casework, now: Moment) -> Effects:
+def announce(file: OrderFile, assessment: Assessment, casework: Casework, now: Moment) -> Effects:
+    """Say what was decided; a review is opened with it."""
     verdict = assessment.verdict
     if assessment.decision is Decision.APPROVE:
         return [
@@ -107,16 +108,18 @@ def open_review(
         changed=True,
     )
     casework.open_review(review)
-    return [
-        RiskReviewOpened(
-            order_id=review.order_id,
-            assessment_id=derive_id("asm", review.order_id),
-            review_id=review.review_id,
-            cause=review.cause,
-            rule_set=review.rule_set,
-            score=review.score,
-            reasons=review.reasons,
-            due_at=review.due_at,
-        ),
-        Deadline(DUE, review.review_id, review.due_at),
-    ]
+    return [opened(review), Deadline(DUE, review.review_id, review.due_at)]
+
+
+def opened(review: Review) -> RiskReviewOpened:
+    """How an open review is told."""
+    return RiskReviewOpened(
+        order_id=review.order_id,
+        assessment_id=derive_id("asm", review.order_id),
+        review_id=review.review_id,
+        cause=review.cause,
+        rule_set=review.rule_set,
+        score=review.score,
+        reasons=review.reasons,
+        due_at=review.due_at,
+    )
