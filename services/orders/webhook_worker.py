@@ -30,8 +30,8 @@ from shared.outbound import GuardedTransport, Outbound, Rules
 from shared.runtime import Kit
 
 _log = structlog.get_logger()
-AT_ONCE = 64
-AT_ONCE_EACH = 8
+AT_ONCE = 200
+AT_ONCE_EACH = 5
 LEASE_S = 3 * TRY_S
 _IDLE_S = 0.5
 _AT_MOST_EVERY_S = 0.1
@@ -39,35 +39,43 @@ _FAREWELL_S = 3.0
 _SWEEP_EVERY_S = 2.0
 _MEASURE_EVERY = 5  # sweeps
 _CLEAN_EVERY = 150
-_CLEAN_BATCH = 5000
+_BATCH = 5000
 KEPT = "30 days"
 
 # The endpoints that something waits for, one step down the index each, however many rows wait.
 _WAITING = """
 WITH RECURSIVE steps(endpoint_id) AS (
-    (SELECT endpoint_id FROM webhook_delivery WHERE status = 'pending' AND endpoint_id > $1 ORDER BY endpoint_id LIMIT 1)
+    (SELECT endpoint_id FROM webhook_delivery WHERE status = 'pending' ORDER BY endpoint_id LIMIT 1)
     UNION ALL
     SELECT (SELECT d.endpoint_id FROM webhook_delivery d WHERE d.status = 'pending' AND d.endpoint_id > s.endpoint_id
             ORDER BY d.endpoint_id LIMIT 1)
     FROM steps s WHERE s.endpoint_id IS NOT NULL
 ), waiting AS (SELECT endpoint_id FROM steps WHERE endpoint_id IS NOT NULL)
 """
+_MAY_BE_TRIED = "p.status = 'pending' AND p.next_at <= now() AND coalesce(p.claimed_until <= now(), true)"
 
-# An endpoint that fails is asked with one message, others with a few at once, whoever sends them.
+# The endpoints that have waited longest, each with what it may be sent beside what is under way to it, from any replica: an
+# endpoint that fails gets one message at a time, others a few.
 _CLAIM = f"""
-{_WAITING}, due AS (
-    SELECT d.id, d.order_id, d.event_id, e.id AS endpoint_id FROM waiting w
+{_WAITING}, chosen AS (
+    SELECT e.id, room.free FROM waiting w
     JOIN webhook_endpoint e ON e.id = w.endpoint_id AND e.state = 'enabled' AND coalesce(e.resting_until <= now(), true)
     CROSS JOIN LATERAL (
-        SELECT p.id, p.order_id, p.event_id FROM webhook_delivery p
-        WHERE p.endpoint_id = e.id AND p.status = 'pending' AND p.next_at <= now() AND coalesce(p.claimed_until <= now(), true)
-        ORDER BY p.next_at, p.id
-        LIMIT greatest(0, CASE WHEN e.failures >= {REST_AFTER_FAILURES} THEN 1 ELSE {AT_ONCE_EACH} END
-            - (SELECT count(*) FROM webhook_delivery c WHERE c.endpoint_id = e.id AND c.claimed_until > now()))
-        FOR UPDATE SKIP LOCKED
-    ) AS d LIMIT $2
+        SELECT CASE WHEN e.failures >= {REST_AFTER_FAILURES} THEN 1 ELSE {AT_ONCE_EACH} END - count(*) AS free
+        FROM webhook_delivery c WHERE c.endpoint_id = e.id AND c.claimed_until > now()
+    ) AS room
+    CROSS JOIN LATERAL (
+        SELECT p.next_at FROM webhook_delivery p WHERE p.endpoint_id = e.id AND {_MAY_BE_TRIED} ORDER BY p.next_at, p.id LIMIT 1
+    ) AS first
+    WHERE room.free > 0 ORDER BY first.next_at, e.id LIMIT $1
+), due AS (
+    SELECT d.id, d.order_id, d.event_id, c.id AS endpoint_id FROM chosen c
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.order_id, p.event_id, p.next_at FROM webhook_delivery p
+        WHERE p.endpoint_id = c.id AND {_MAY_BE_TRIED} ORDER BY p.next_at, p.id LIMIT c.free FOR UPDATE SKIP LOCKED
+    ) AS d ORDER BY d.next_at, d.id LIMIT $1
 )
-UPDATE webhook_delivery d SET tries = d.tries + 1, attempts = d.attempts + 1, claimed_until = now() + make_interval(secs => $3)
+UPDATE webhook_delivery d SET tries = d.tries + 1, attempts = d.attempts + 1, claimed_until = now() + make_interval(secs => $2)
 FROM due JOIN webhook_endpoint e ON e.id = due.endpoint_id
     LEFT JOIN timeline_event t ON t.order_id = due.order_id AND t.event_id = due.event_id
 WHERE d.id = due.id
@@ -87,8 +95,8 @@ UPDATE webhook_delivery SET status = 'skipped', settled_at = now(), claimed_unti
     CROSS JOIN LATERAL (
         SELECT p.id FROM webhook_delivery p
         WHERE p.endpoint_id = w.endpoint_id AND p.status = 'pending' AND coalesce(p.claimed_until <= now(), true)
-        ORDER BY p.next_at, p.id LIMIT $2 FOR UPDATE SKIP LOCKED
-    ) AS d WHERE e.id IS NULL OR e.state = 'disabled' LIMIT $2
+        ORDER BY p.next_at, p.id LIMIT $1 FOR UPDATE SKIP LOCKED
+    ) AS d WHERE e.id IS NULL OR e.state = 'disabled' LIMIT $1
 )
 """  # noqa: S608 (constants)
 
@@ -130,12 +138,12 @@ async def keep_webhooks(kit: Kit[Settings]) -> None:
 
 async def sweep(database: Database) -> None:
     """Skip a bounded number of deliveries whose endpoint is disabled or deleted."""
-    await database.execute(_SWEEP, "", _CLEAN_BATCH)
+    await database.execute(_SWEEP, _BATCH)
 
 
 async def clean(database: Database) -> None:
     """Delete a bounded number of deliveries that are 30 days old, with their attempts."""
-    await database.execute(_CLEAN, _CLEAN_BATCH)
+    await database.execute(_CLEAN, _BATCH)
 
 
 @dataclass(slots=True, eq=False)
@@ -150,7 +158,6 @@ class Round:
     _ended: list[WebhookTried] = field(default_factory=list[WebhookTried])
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _something_ended: asyncio.Event = field(default_factory=asyncio.Event)
-    _reached: str = ""  # the endpoint that was claimed for last: whoever comes behind it is not forgotten
 
     async def run(self, woken: asyncio.Event) -> None:
         """Tell for ever. When cancelled, what is under way may end for a moment, and is given back if it does not."""
@@ -163,16 +170,8 @@ class Round:
             await self._leave()
 
     async def claim(self, room: int) -> list[Letter]:
-        """Take what is due, at most `room`, beginning behind the endpoint at which the last claim ended."""
-        letters = await self._claim_behind(self._reached, room)
-        if len(letters) < room and self._reached:
-            letters += (again := await self._claim_behind("", room - len(letters)))
-            self._reached = max((letter.endpoint_id for letter in again), default="")
-        else:
-            self._reached = max((letter.endpoint_id for letter in letters), default="")
-        if len(letters) < room:
-            self._reached = ""
-        return letters
+        """Take what is due, at most `room`: for a while nobody else takes it."""
+        return [_letter(row) for row in await self.database.fetch(_CLAIM, room, LEASE_S)]
 
     async def settle(self) -> int:
         """Let what has ended be decided, all of it in one transaction."""
@@ -203,9 +202,6 @@ class Round:
                 _AT_MOST_EVERY_S
             )  # every commit of the process wakes this loop; it need not ask each time
         return len(letters)
-
-    async def _claim_behind(self, endpoint_id: str, room: int) -> list[Letter]:
-        return [_letter(row) for row in await self.database.fetch(_CLAIM, endpoint_id, room, LEASE_S)]
 
     def _over(self, task: "asyncio.Task[None]") -> None:
         self._under_way.pop(task, None)
