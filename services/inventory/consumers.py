@@ -10,12 +10,13 @@ from services.inventory.usecases.expire_reservation import expire_reservation
 from services.inventory.usecases.put_channel import PutChannel, put_channel
 from services.inventory.usecases.put_warehouse import PutWarehouse, put_warehouse
 from services.inventory.usecases.release_stock import release_stock
+from services.inventory.usecases.relocate_return import relocate_return
 from services.inventory.usecases.reserve_stock import reserve_stock
 from services.inventory.usecases.restock_return import restock_return
 from services.inventory.usecases.retry_waiting import retry_waiting
 from shared.contracts.logistics import ShipmentDispatched
 from shared.contracts.orders import AnswerAwaited, OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected
-from shared.contracts.support import ReturnReceived
+from shared.contracts.support import ReturnReceived, ReturnRelocated
 from shared.messaging.routing import Router
 
 
@@ -28,6 +29,7 @@ def routes(on: Router[Shelves]) -> None:
     on(AnswerAwaited, answer_again)
     on(ShipmentDispatched, consume_stock)
     on(ReturnReceived, restock_return)
+    on(ReturnRelocated, relocate_return)
     on(AdjustStock, adjust_stock)
     on(PutWarehouse, put_warehouse)
     on(PutChannel, put_channel)

@@ -8,9 +8,10 @@ from services.inventory.domain.shelves import ANNOUNCE, EXPIRY, WAITING_RETRY, p
 from services.inventory.usecases.adjust_stock import AdjustStock
 from services.inventory.usecases.answer_again import WHO
 from services.inventory.usecases.put_channel import PutChannel
+from services.inventory.usecases.put_warehouse import PutWarehouse
 from shared.contracts.logistics import ShipmentDispatched
 from shared.contracts.orders import AnswerAwaited, OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected
-from shared.contracts.support import ReturnReceived
+from shared.contracts.support import ReturnReceived, ReturnRelocated
 from shared.effects import Due
 from shared.messaging.message import Message
 
@@ -25,7 +26,11 @@ class Shortening:
 
 @dataclass(slots=True)
 class Footprint:
-    """`ending` are orders that may give something back. `freed` says behind which order to look at who waits for a SKU."""
+    """`ending` are orders that may give something back. `freed` says behind which order to look at who waits for a SKU.
+
+    `set_up` are (store, code) of warehouses that may just come to be, `named` the codes that returns name, and `returns` those whose
+    goods are put away.
+    """
 
     orders: set[str] = field(default_factory=set[str])
     ending: set[str] = field(default_factory=set[str])
@@ -34,6 +39,9 @@ class Footprint:
     shortened: dict[tuple[str, str], Shortening] = field(default_factory=dict[tuple[str, str], Shortening])
     rounds: set[str] = field(default_factory=set[str])  # keys of announcements
     stores: set[str] = field(default_factory=set[str])  # whose channels change
+    set_up: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    named: set[str] = field(default_factory=set[str])
+    returns: set[str] = field(default_factory=set[str])
 
     def order(self, order_id: str, skus: Iterable[str] = (), *, ends: bool = False) -> None:
         """An order is touched, with SKUs that the message names."""
@@ -84,6 +92,14 @@ def _add(message: Message, found: Footprint) -> None:
         case ReturnReceived():
             found.order(body.order_id)
             found.free(line.sku for line in body.lines)
+            found.named.update(line.warehouse for line in body.lines)
+            found.returns.add(body.return_id)
+        case ReturnRelocated():
+            found.order(body.order_id)
+            found.named.add(body.warehouse)
+            found.returns.add(body.return_id)
+        case PutWarehouse():
+            found.set_up.add((message.moment.store_id, body.code))
         case AdjustStock():
             found.adjust(body)
         case PutChannel():

@@ -100,6 +100,21 @@ Index(
     postgresql_where=text("status IN ('held', 'committed')"),
 )
 
+# Returned goods that are on no shelf, because nobody has set up the warehouse that they are said to be in.
+held_return = Table(
+    "held_return",
+    metadata,
+    Column("return_id", Text, primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("warehouse", Text, primary_key=True),
+    Column("order_id", Text, nullable=False),
+    Column("store_id", Text, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("held_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("quantity > 0", name="quantity"),
+    Index("ix_held_return_warehouse", "store_id", "warehouse"),
+)
+
 # The ledger: the application may add to it and read it, no more. Ids rise per SKU, because its lock is held.
 movement = Table(
     "movement",

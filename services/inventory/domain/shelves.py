@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from services.inventory.domain.adjustment import Adjustment
 from services.inventory.domain.allocation import Shortage, plan_allocation
 from services.inventory.domain.channel import Channel, stock_by_channel, with_storefront
+from services.inventory.domain.held import HeldReturns
 from services.inventory.domain.movement import Movement, MovementKind
 from services.inventory.domain.reservation import HOLD, NEVER, Happening, Reservation, Status, Step
 from services.inventory.domain.stock import StockItem
@@ -41,6 +42,7 @@ class Shelves:
     reservations: dict[str, Reservation] = field(default_factory=dict[str, Reservation])
     queues: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     rounds: dict[str, Round] = field(default_factory=dict[str, Round])  # by the key of the announcement
+    held: HeldReturns = field(default_factory=HeldReturns)
 
     ledger: list[Movement] = field(default_factory=list[Movement])
     adjustments: list[Adjustment] = field(default_factory=list[Adjustment])

@@ -1,23 +1,22 @@
 """Graded returns: what can be sold goes back on the shelf."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from services.inventory.domain.held import HeldUnits
+from services.inventory.domain.putaway import put_away
 from services.inventory.domain.reservation import Happening, Reservation, Step
 from services.inventory.domain.shelves import Shelves
-from services.inventory.domain.warehouse import Warehouse
 from services.inventory.usecases.consume_stock import take_planned
-from shared.contracts.inventory import StockRestocked
 from shared.contracts.support import ReturnReceived
-from shared.contracts.values import Allocation, Grade, ReceivedLine
+from shared.contracts.values import Grade
 from shared.effects import Effect, Effects, Moment
 
 
-class ReturnedNowhere(Exception):
-    """The goods are said to be in a warehouse that the store does not have. Once it has, the message can be tried again."""
-
-
 def restock_return(received: ReturnReceived, shelves: Shelves, now: Moment) -> Effects:
-    """Put sellable units into the warehouse where they are, at most as many as were consumed and are not back yet."""
+    """Put sellable units into the warehouse where they are, at most as many as were consumed and are not back yet.
+
+    A warehouse that the store has not set up holds them back, and nothing else.
+    """
     reservation = shelves.reservation(received.order_id, now)
     effects: list[Effect] = []
     match reservation.step(Happening.RETURNED):
@@ -27,27 +26,28 @@ def restock_return(received: ReturnReceived, shelves: Shelves, now: Moment) -> E
             pass
         case _:
             return ()
-    restocked = tuple(_restock(received.lines, reservation, received.return_id, shelves, now))
-    if restocked:
-        told = StockRestocked(order_id=received.order_id, return_id=received.return_id, allocations=restocked)
-        effects.append(told)
-    return shelves.settle(effects, now)
+    units = sorted(_sellable(received, reservation, now), key=lambda part: part.key)
+    return shelves.settle([*effects, *put_away(units, shelves, now)], now)
 
 
-def _restock(
-    lines: Iterable[ReceivedLine], reservation: Reservation, return_id: str, shelves: Shelves, now: Moment
-) -> Iterator[Allocation]:
-    for line in lines:
-        quantity = min(line.quantity, reservation.owed_back(line.sku))
-        if line.grade is Grade.SELLABLE and quantity > 0:
-            where = _place(line.warehouse, reservation.store_id, shelves)
-            part = Allocation(sku=line.sku, warehouse=where.code, country=where.country, quantity=quantity)
-            shelves.restock(reservation, part, return_id, now)
-            yield part
-
-
-def _place(code: str, store_id: str, shelves: Shelves) -> Warehouse:
-    warehouse = shelves.warehouses.get(code)
-    if warehouse is None or warehouse.store_id != store_id:
-        raise ReturnedNowhere(f"there is no warehouse {code}")
-    return warehouse
+def _sellable(received: ReturnReceived, reservation: Reservation, now: Moment) -> Iterator[HeldUnits]:
+    """One part for each SKU and place, no more in all than may come back."""
+    found: dict[tuple[str, str], int] = {}
+    taken: dict[str, int] = {}
+    for line in received.lines:
+        may = reservation.owed_back(line.sku) - taken.get(line.sku, 0)
+        quantity = min(line.quantity, may) if line.grade is Grade.SELLABLE else 0
+        if quantity > 0:
+            place = line.sku, line.warehouse
+            found[place] = found.get(place, 0) + quantity
+            taken[line.sku] = taken.get(line.sku, 0) + quantity
+    for (sku, warehouse), quantity in found.items():
+        yield HeldUnits(
+            return_id=received.return_id,
+            order_id=received.order_id,
+            store_id=reservation.store_id,
+            sku=sku,
+            warehouse=warehouse,
+            quantity=quantity,
+            held_at=now.decided_at,
+        )

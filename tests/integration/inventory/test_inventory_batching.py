@@ -61,11 +61,13 @@ async def rows_of(database: Database) -> Any:
         "SELECT sku, warehouse, kind, on_hand, reserved, cause, message_id FROM movement ORDER BY id"
     )
     versions = await database.fetch("SELECT sku, version FROM stock_item WHERE version > 0")
+    held = await database.fetch("SELECT return_id, sku, warehouse, quantity FROM held_return")
     return {
         "levels": {(row["sku"], row["warehouse"]): (row["on_hand"], row["reserved"]) for row in levels},
         "versions": {row["sku"]: row["version"] for row in versions},
         "reservations": {row["order_id"]: tuple(row)[1:] for row in reservations},
         "ledger": [tuple(row) for row in ledger],
+        "held": {tuple(row) for row in held},
     }
 
 
@@ -76,7 +78,7 @@ def rows_in_memory(messages: list[Message]) -> Any:
         shelves = store.load([message])
         router.decide(message.body, shelves, message.moment)
         store.save(shelves)
-    levels, versions, reservations, ledger, _ = store.rows()
+    levels, versions, reservations, ledger, _, held_returns = store.rows()
     return {
         "levels": {key: level for key, level in levels.items() if level[0]},
         "versions": versions,
@@ -94,6 +96,7 @@ def rows_in_memory(messages: list[Message]) -> Any:
             for held in reservations.values()
         },
         "ledger": [(m.sku, m.warehouse, m.kind, m.on_hand, m.reserved, m.cause, m.message_id) for m in ledger],
+        "held": {(part.return_id, part.sku, part.warehouse, part.quantity) for part in held_returns.values()},
     }
 
 
@@ -131,5 +134,6 @@ def some_histories() -> list[tuple[list[Message], list[int]]]:
 async def empty(bench: Bench) -> None:
     """The owner forgets all, also the ledger, which the application could not."""
     owner = await asyncpg.connect(bench.place.owner_url)
-    await owner.execute("TRUNCATE stock_item, stock_level, reservation, movement, adjustment")
+    await owner.execute("TRUNCATE stock_item, stock_level, reservation, movement, adjustment, held_return")
+    await owner.execute("DELETE FROM warehouse WHERE code = 'ATL'")
     await owner.close()

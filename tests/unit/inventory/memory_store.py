@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 
 from services.inventory.domain.adjustment import Adjustment, AdjustmentKind
 from services.inventory.domain.channel import Channel
+from services.inventory.domain.held import HeldReturns, HeldUnits, Key
 from services.inventory.domain.movement import Movement
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import EXPIRY, WAITING_RETRY, Shelves
 from services.inventory.domain.stock import StockItem, StockLevel
-from services.inventory.domain.warehouse import Warehouse
+from services.inventory.domain.warehouse import Warehouse, WarehouseKind
+from services.inventory.usecases.put_warehouse import PutWarehouse
+from shared.contracts.support import ReturnRelocated
 from shared.contracts.values import Grade
 from shared.effects import Due
 from shared.messaging.message import Message
@@ -54,11 +57,13 @@ class MemoryStore:
     reservations: dict[str, Reservation] = field(default_factory=dict[str, Reservation])
     ledger: list[Movement] = field(default_factory=list[Movement])
     adjustments: list[Adjustment] = field(default_factory=list[Adjustment])
+    warehouses: dict[str, Warehouse] = field(default_factory=_warehouses)
+    held: dict[Key, HeldUnits] = field(default_factory=dict[Key, HeldUnits])
 
     def load(self, messages: Sequence[Message]) -> Shelves:
         named = {getattr(message.body, "order_id", getattr(message.body, "key", "")) for message in messages}
         return Shelves(
-            warehouses=_warehouses(),
+            warehouses=dict(self.warehouses),
             channels={STORE: _channels()},
             items={sku: _copy_item(item) for sku, item in self.items.items()},
             reservations={
@@ -70,6 +75,7 @@ class MemoryStore:
                 if order in named or reservation.holding or reservation.status is Status.WAITING
             },
             queues=dict.fromkeys(SKUS),
+            held=HeldReturns(dict(self.held), dict(self.held)),
         )
 
     def save(self, state: Shelves) -> None:
@@ -78,6 +84,8 @@ class MemoryStore:
         self.items.update(state.items)
         changed = {order: held for order, held in state.reservations.items() if held.changed}
         self.reservations.update(changed)
+        self.warehouses.update(state.put_warehouses)
+        self.held = dict(state.held.units)
 
     def rows(self) -> Any:
         levels = {
@@ -88,7 +96,7 @@ class MemoryStore:
         }
         versions = {item.sku: item.version for item in self.items.values() if item.version}
         reservations = {order: replace(held, changed=False) for order, held in self.reservations.items()}
-        return levels, versions, reservations, self.ledger, self.adjustments
+        return levels, versions, reservations, self.ledger, self.adjustments, self.held
 
 
 def _copy_item(item: StockItem) -> StockItem:
@@ -121,8 +129,14 @@ bodies: st.SearchStrategy[object] = st.one_of(
         sku=_skus,
         quantity=_quantities,
         grade=st.sampled_from(Grade),
-        warehouse=st.sampled_from(["BER", "NJ"]),
+        warehouse=st.sampled_from(["BER", "NJ", "ATL", "LEM"]),
     ),
+    st.builds(
+        lambda number, code: ReturnRelocated(order_id=order_id(number), return_id=f"ret_{number:026d}", warehouse=code),
+        _orders,
+        st.sampled_from(["BER", "ATL", "LEM"]),
+    ),
+    st.just(PutWarehouse(code="ATL", kind=WarehouseKind.HOME, country="GR", name="")),
     st.builds(lambda number: Due(EXPIRY, order_id(number)), _orders),
     st.builds(lambda sku: Due(WAITING_RETRY, f"/{sku}"), _skus),
     st.builds(

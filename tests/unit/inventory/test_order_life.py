@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 
 from services.inventory.domain.reservation import NEVER, Status
-from services.inventory.usecases.restock_return import ReturnedNowhere
 from shared.contracts.inventory import (
     ReservationCommitted,
     ReservationReleased,
@@ -231,13 +230,6 @@ def test_a_return_that_overtakes_the_dispatch_proves_it() -> None:
     assert [type(event) for event in play.told(returned(1))] == [StockConsumed, StockRestocked]
     assert play(dispatched(1, MUG)) == []
     assert play.level() == (1, 0)
-
-
-def test_goods_that_came_back_nowhere_are_not_put_anywhere() -> None:
-    play = Play(some_shelves({"BER": {"MUG": 1}}))
-    play(placed(1), dispatched(1, MUG))
-    with pytest.raises(ReturnedNowhere, match="there is no warehouse ATL"):
-        play(returned(1, warehouse="ATL"))
 
 
 def test_the_new_state_is_told_with_a_version_that_rises() -> None:
