@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import structlog
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError, UnknownTopicOrPartitionError
 
 from shared import failpoints, telemetry
 from shared.database import Database, Row, is_transient
@@ -30,6 +30,7 @@ _BATCH = 500
 _FEW = 100
 _GATHER_S = 0.005
 _SEND_PATIENCE_S = 15.0
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 _EXTENSIONS = {
     "store": "store",
     "market": "market",
@@ -85,6 +86,7 @@ class Relay:
         self._epoch: int | None = None
         self._own_at = 0.0
         self._look_at = 0.0
+        self._singly_until = 0
         self._producer: kafka.ProducerClient | None = None
         self._wake = asyncio.Event()
 
@@ -187,7 +189,10 @@ class Relay:
             self._lose_lease()
 
     async def _publish(self) -> int:
-        rows = await self._database.fetch(_READ, _BATCH, sorted(self._logbook.missing))
+        limit = 1 if self._singly_until else _BATCH
+        rows = await self._database.fetch(_READ, limit, sorted(self._logbook.missing))
+        if not rows or rows[0]["id"] > self._singly_until:
+            self._singly_until = 0
         if not rows:
             return 0
         if failpoints.ARMED:
@@ -235,7 +240,7 @@ class Relay:
                             timestamp_ms=stamp,
                         )
                     )
-                except MessageSizeTooLargeError as error:
+                except MessageSizeTooLargeError as error:  # more than the producer's own bound
                     await self._halt(row, error)
                     raise
                 except UnknownTopicOrPartitionError:
@@ -244,7 +249,20 @@ class Relay:
             if failpoints.ARMED:
                 await asyncio.sleep(0.01)  # longer than the producer lingers: they are on the wire
                 failpoints.reach(Point.RELAY_SENT)
-            return list(zip(rows, await asyncio.gather(*futures), strict=True))
+            answers = await asyncio.gather(*futures, return_exceptions=True)
+        await self._find_too_large(list(zip(rows, answers, strict=True)))
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return list(zip(rows, answers, strict=True))
+
+    async def _find_too_large(self, answers: Sequence[tuple[Row, Any]]) -> None:
+        # The broker refuses a whole batch of records and does not say for which of them. Alone it is known.
+        refused = [pair for pair in answers if isinstance(pair[1], _TOO_LARGE)]
+        if refused and len(answers) == 1:
+            await self._halt(*refused[0])
+        elif refused:
+            self._singly_until = max(row["id"] for row, _ in refused)
 
     async def _halt(self, row: Row, error: Exception) -> None:
         # Never skipped: an event that Kafka will not take stops its own stream, with an alarm, and lets the others go on.
