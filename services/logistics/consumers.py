@@ -2,6 +2,7 @@
 
 from services.logistics.domain import calls
 from services.logistics.domain.desk import Desk
+from services.logistics.usecases.answer_again import answer_again
 from services.logistics.usecases.cancel_shipment import cancel_shipment, end_shipment
 from services.logistics.usecases.check_papers import check_papers
 from services.logistics.usecases.erase_recipient import EraseRecipient, erase_recipient
@@ -17,6 +18,7 @@ from services.logistics.usecases.ship_to import ship_to
 from services.logistics.usecases.supply_document import SupplyDocument, supply_document
 from shared.contracts.catalog import ProductPublished, ProductWithdrawn
 from shared.contracts.orders import (
+    AnswerAwaited,
     OrderCancellationRequested,
     OrderCancelled,
     OrderConfirmed,
@@ -36,6 +38,7 @@ def routes(on: Router[Desk]) -> None:
     on(OrderCancellationRequested, cancel_shipment)
     on(OrderRejected, end_shipment)
     on(OrderCancelled, end_shipment)
+    on(AnswerAwaited, answer_again)
     on(ReturnApproved, open_return)
     on(SupplyDocument, supply_document)
     on(RecordScan, record_scan)

@@ -21,6 +21,7 @@ from services.logistics.rows import (
 )
 from services.logistics.settings import seller
 from services.logistics.tables import CATALOG_LOCK
+from services.logistics.usecases.answer_again import WHO
 from services.logistics.usecases.erase_recipient import EraseRecipient
 from services.logistics.usecases.recheck_papers import RECHECK, recheck_place
 from services.logistics.usecases.record_scan import STRAY, RecordScan
@@ -28,6 +29,7 @@ from services.logistics.usecases.retry_booking import RetryBooking
 from services.logistics.usecases.supply_document import SupplyDocument
 from shared.contracts.catalog import ProductPublished, ProductWithdrawn
 from shared.contracts.orders import (
+    AnswerAwaited,
     OrderCancellationRequested,
     OrderCancelled,
     OrderConfirmed,
@@ -73,6 +75,10 @@ class _Wanted:
             case OrderConfirmed():
                 self._judge(body.order_id)
                 self.returns_of.add(body.order_id)
+            case AnswerAwaited() if WHO in body.whom:
+                self._judge(body.order_id)
+                self.returns_of.add(body.order_id)
+                self.skus.update(line.sku for line in body.placed.lines)
             case OrderCancellationRequested() | OrderRejected() | OrderCancelled() | RetryBooking() | EraseRecipient():
                 self.orders.add(body.order_id)
             case ProductPublished():

@@ -165,8 +165,14 @@ class Consignment:
         self.papers = Papers(status=status, findings=reasons, rulebook=rulebook, assessed_at=at)
         if before is not None and (before.status, before.findings) == (status, reasons):
             return []
-        told = _told(reasons)
-        match status:
+        return self.tell_papers()
+
+    def tell_papers(self) -> list[Event]:
+        """The last word about the papers, as others hear it; nothing before they were judged."""
+        if self.papers is None:
+            return []
+        rulebook, told = self.papers.rulebook, _told(self.papers.findings)
+        match self.papers.status:
             case PapersStatus.CLEARED:
                 return [PapersCleared(order_id=self.order_id, rulebook=rulebook)]
             case PapersStatus.HELD:
