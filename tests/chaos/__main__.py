@@ -10,6 +10,7 @@ from rich.console import Console
 
 from tests.chaos.faults import FAULTS
 from tests.chaos.run import Plan, run
+from tests.chaos.schedule import Struck
 
 
 def main(
@@ -34,10 +35,16 @@ def main(
         return
     names = tuple(name for name in only.split(",") if name)
     plan = Plan.drawn(seed, brokers=brokers, disk=disk, minutes=minutes, rate=rate, only=names, port_base=port_base)
-    summary = asyncio.run(run(plan))
+    console.print(f"{plan.command}: {', '.join(sorted(plan.features))}", highlight=False)
+    summary = asyncio.run(run(plan, lambda struck: console.print(told(struck), markup=False, highlight=False)))
     summary.print(console)
     sys.stdout.buffer.write(orjson.dumps(summary.as_json(), option=orjson.OPT_INDENT_2) + b"\n")
     sys.exit(0 if summary.ok else 1)
+
+
+def told(struck: Struck) -> str:
+    """A line about a fault that is over."""
+    return f"{struck.began_s:>4.0f} s  {struck.name}: {struck.bit or 'NO EFFECT: ' + struck.why}"
 
 
 if __name__ == "__main__":

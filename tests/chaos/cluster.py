@@ -132,7 +132,7 @@ class Process:
             self.part.arm(environment)
         before = self.kill(how)
         try:
-            return await self.until_serving(after=before, within=STOP_WITHIN_S + 20)
+            return await self.until_serving(after=before, within=START_WITHIN_S)
         except TimeoutError:
             if self.pid != before:
                 raise

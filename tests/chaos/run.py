@@ -18,7 +18,7 @@ from tests.chaos.faults import FAULTS
 from tests.chaos.faults.clock import can_skew
 from tests.chaos.judge import Resources, judge
 from tests.chaos.load import Load
-from tests.chaos.schedule import draw, play
+from tests.chaos.schedule import Tell, draw, play
 from tests.chaos.servers import MIB, NoSmallDisk, small_disk
 from tests.chaos.summary import Summary
 
@@ -78,15 +78,15 @@ class Plan:
         return found
 
 
-async def run(plan: Plan) -> Summary:
-    """Run it; the logs are kept where the summary says when it is not ok, and are gone when it is."""
+async def run(plan: Plan, tell: Tell = lambda _: None) -> Summary:
+    """Run it, telling of each fault; the logs are kept where the summary says when it is not ok, and are gone when it is."""
     directory = Path(tempfile.mkdtemp(prefix="fp-chaos-"))
     directory.chmod(0o755)  # PostgreSQL's account passes through when we are root
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of our own clients, which meet the same faults
     port_base = free_port_base() if plan.port_base is None else plan.port_base
     began = time.monotonic()
     async with Cluster.running(directory, port_base, plan.features) as cluster:
-        summary = await _run(cluster, plan, began)
+        summary = await _run(cluster, plan, began, tell)
     await asyncio.to_thread(_tidy, cluster, summary)
     return summary
 
@@ -97,7 +97,7 @@ def _may_mount() -> bool:
     return False
 
 
-async def _run(cluster: Cluster, plan: Plan, began: float) -> Summary:
+async def _run(cluster: Cluster, plan: Plan, began: float, tell: Tell) -> Summary:
     async with Load.opened(cluster, plan.seed, plan.rate) as load:
         cluster.load = load
         load.start()
@@ -106,7 +106,7 @@ async def _run(cluster: Cluster, plan: Plan, began: float) -> Summary:
         ready = time.monotonic()
         for_faults = plan.minutes * 60 - (ready - began) - RESERVE_S
         faults = draw(plan.faults(), cluster.features, plan.seed, for_faults)
-        record = await play(cluster, faults, plan.seed, for_faults)
+        record = await play(cluster, faults, plan.seed, for_faults, tell)
         healed_at = time.monotonic()
         judgement = await judge(cluster, load, before, healed_at=healed_at, within=JUDGED_WITHIN_S, seed=plan.seed)
         seconds = {

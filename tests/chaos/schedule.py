@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
 from random import Random
 
 from tests.chaos.cluster import Cluster
@@ -44,7 +46,7 @@ def draw(faults: Sequence[Fault], features: frozenset[Feature], seed: int, secon
     chosen = [fault for fault in possible if fault.always]
     others = [fault for fault in possible if not fault.always]
     room = seconds * LANES * 0.85 - sum(_cost(fault) for fault in chosen)
-    for fault in rng.sample(others, len(others)):
+    for fault in _in_turn(others, rng):
         if _cost(fault) <= room:
             chosen.append(fault)
             room -= _cost(fault)
@@ -52,19 +54,33 @@ def draw(faults: Sequence[Fault], features: frozenset[Feature], seed: int, secon
     return chosen
 
 
+def _in_turn(faults: Sequence[Fault], rng: Random) -> list[Fault]:
+    """In random order, but one of each row before a second one of any: some rows have many faults, and some one."""
+    rows: dict[int, list[Fault]] = {}
+    for fault in rng.sample(faults, len(faults)):
+        rows.setdefault(fault.row, []).append(fault)
+    return [fault for turn in zip_longest(*rows.values()) for fault in turn if fault is not None]
+
+
 def _cost(fault: Fault) -> float:
     return fault.lasts + sum(_BREATH_S) / 2
 
 
-async def play(cluster: Cluster, plan: Sequence[Fault], seed: int, seconds: float) -> Record:
-    """Let the faults strike. After `seconds` no more begin but those that belong to every run."""
-    stage = _Stage(cluster, list(plan), seed, time.monotonic() + seconds)
+Tell = Callable[[Struck], None]
+
+
+async def play(
+    cluster: Cluster, plan: Sequence[Fault], seed: int, seconds: float, tell: Tell = lambda _: None
+) -> Record:
+    """Let the faults strike. After `seconds` no more begin but those that belong to every run. `tell` hears of each."""
+    stage = _Stage(cluster, list(plan), seed, time.monotonic() + seconds, tell)
     await asyncio.gather(*(stage.lane(number) for number in range(LANES)))
     return stage.record
 
 
 class _Stage:
-    def __init__(self, cluster: Cluster, waiting: list[Fault], seed: int, until: float) -> None:
+    def __init__(self, cluster: Cluster, waiting: list[Fault], seed: int, until: float, tell: Tell) -> None:
+        self._tell = tell
         self._cluster = cluster
         self._waiting = waiting
         self._seed = seed
@@ -117,6 +133,12 @@ class _Stage:
         except Harmless as error:
             struck.why = str(error)
         except Exception as error:  # noqa: BLE001 (a fault that breaks proves nothing: the run says so and fails)
-            struck.why = f"{type(error).__name__}: {error}"
-            traceback.print_exception(error)
+            struck.why = f"{type(error).__name__}: {error} ({_where(error)})"
         struck.seconds = round(time.monotonic() - began, 1)
+        self._tell(struck)
+
+
+def _where(error: BaseException) -> str:
+    """The innermost lines of ours that it came through."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "chaos" in frame.filename]
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-3:]))

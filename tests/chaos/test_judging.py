@@ -14,7 +14,7 @@ from tests.chaos.fault import Fault, Feature, Harmless
 from tests.chaos.faults import FAULTS
 from tests.chaos.judge import Judgement
 from tests.chaos.load import Outcome, Request, Shop
-from tests.chaos.schedule import Record, Struck, draw, play
+from tests.chaos.schedule import Record, Struck, _in_turn, draw, play
 from tests.chaos.summary import Summary
 
 ONE = frozenset({Feature.ONE_BROKER})
@@ -56,6 +56,15 @@ def test_a_seed_draws_the_same_faults_again() -> None:
 def test_every_run_has_what_every_run_must_have(seed: int) -> None:
     drawn = {fault.name for fault in draw(FAULTS, ONE, seed, 200)}
     assert {fault.name for fault in FAULTS if fault.always and fault.needs <= ONE} <= drawn
+
+
+def test_every_row_of_the_matrix_has_a_fault() -> None:
+    assert {fault.row for fault in FAULTS} == set(range(1, 31))
+
+
+def test_a_row_with_many_faults_does_not_crowd_out_the_others() -> None:
+    rows = [fault.row for fault in _in_turn(FAULTS, Random(11))]
+    assert sorted(rows[:30]) == list(range(1, 31))
 
 
 def test_names_are_unique() -> None:
