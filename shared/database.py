@@ -1,7 +1,7 @@
 """PostgreSQL through asyncpg: one pool a process, time-outs everywhere, and the only place that begins a transaction."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -116,6 +116,14 @@ class Database:
     def pool_state(self) -> tuple[int, int]:
         """(connections open, of these idle), for the metrics."""
         return self._pool.get_size(), self._pool.get_idle_size()
+
+
+def columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows as the arrays that `unnest($1::text[], $2::bigint[], …)` puts together again: one list a column.
+
+    All rows are equally long, else ValueError. There is a column only where there is a row: ask for nothing without one.
+    """
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def new_metadata() -> MetaData:

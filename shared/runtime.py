@@ -23,7 +23,7 @@ from shared.deadletter_api import dead_letters
 from shared.messaging import deadletters
 from shared.messaging.combiner import Combiner
 from shared.messaging.consumer import Consumer
-from shared.messaging.desk import Desk, Load, Save
+from shared.messaging.desk import Count, Desk, Load, Save, count_nothing
 from shared.messaging.relay import Relay
 from shared.messaging.routing import Router
 from shared.messaging.workers import Gateways, call_loops, repeat, settle_deadlines, settle_released
@@ -54,6 +54,7 @@ class Service(Generic[S, Config]):
     load: Load[S]
     save: Save[S]
     package: str
+    count: Count[S] = count_nothing
     outside: Callable[[Config], AbstractAsyncContextManager[Gateways]] = no_gateways
     workers: Sequence[Callable[["Kit[Config]"], Coroutine[Any, Any, None]]] = ()
 
@@ -95,6 +96,7 @@ class Kit(Generic[Config]):
     commands: http.CommandRunner
     committed: Committed = field(default_factory=Committed)
     ready: bool = True
+    kafka: Callable[[], str] = lambda: "unused"
 
     def set_ready(self) -> None:
         """The consumer has joined its group."""
@@ -108,7 +110,7 @@ async def build(service: "Service[Any, Any]", settings: ServiceSettings) -> "Kit
     )
     router: Router[Any] = Router()
     service.routes(router)
-    desk: Desk[Any] = Desk(service.name, database, router, service.load, service.save)
+    desk: Desk[Any] = Desk(service.name, database, router, service.load, service.save, service.count)
     combiner = Combiner(desk, capacity=settings.queue_capacity)
     kit: Kit[Any] = Kit(settings, database, desk, Keys(database), combiner, http.CommandRunner(combiner))
     desk.committed = kit.committed
@@ -254,7 +256,14 @@ SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL),
 """
 _GAUGES = (telemetry.OUTBOX_PENDING, telemetry.OUTBOX_AGE, telemetry.PARKED)
 _FORGET_KEYS = "DELETE FROM idempotency_key WHERE ctid IN (SELECT ctid FROM idempotency_key WHERE created_at < now() - interval '72 hours' LIMIT 5000)"
-_FORGET_CALLS = "DELETE FROM outside_call WHERE ctid IN (SELECT ctid FROM outside_call WHERE done_at < now() - interval '7 days' LIMIT 5000)"
+# A call whose answer could not be decided is kept until somebody has settled that.
+_FORGET_CALLS = """
+DELETE FROM outside_call WHERE ctid IN (
+    SELECT c.ctid FROM outside_call c WHERE c.done_at < now() - interval '7 days'
+        AND NOT EXISTS (SELECT FROM dead_letter d WHERE d.state = 'open' AND d.source = 'call' AND d.key = c.id)
+    LIMIT 5000
+)
+"""
 
 
 async def keep_house(database: Database, relay: Relay) -> None:
@@ -265,6 +274,7 @@ async def keep_house(database: Database, relay: Relay) -> None:
             for row in await database.fetch(_AGES):
                 for gauge, value in zip(_GAUGES, row.values(), strict=True):
                     gauge.set(float(value))
+            await deadletters.note_gaps(database)
             await deadletters.measure(database)
             size, idle = database.pool_state()
             telemetry.POOL.labels("idle").set(idle)

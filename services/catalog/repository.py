@@ -10,7 +10,7 @@ from services.catalog.market_book import market_book
 from services.catalog.rows import product_from
 from services.catalog.usecases.publish_products import PublishProducts
 from services.catalog.usecases.withdraw_product import WithdrawProduct
-from shared.database import Connection, Stale
+from shared.database import Connection, Stale, columns
 from shared.errors import Refusal
 from shared.jsonable import dumps
 from shared.messaging.message import Message
@@ -45,7 +45,7 @@ async def save_catalog(catalog: Catalog, connection: Connection) -> None:
         await _update(changed, connection)
         await connection.execute("DELETE FROM product_price WHERE sku = ANY($1)", [product.sku for product in changed])
     if prices := [row for product in (*added, *changed) for row in _price_rows(product)]:
-        await connection.execute(_INSERT_PRICES, *_columns(prices))
+        await connection.execute(_INSERT_PRICES, *columns(prices))
 
 
 def _named(body: Any) -> Iterator[str]:
@@ -92,13 +92,13 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bool[
 
 
 async def _insert(products: Sequence[Product], connection: Connection) -> None:
-    made = await connection.fetch(_INSERT, *_columns([_row(product) for product in products]))
+    made = await connection.fetch(_INSERT, *columns([_row(product) for product in products]))
     if len(made) < len(products):
         raise Stale("another replica has just created one of these products")
 
 
 async def _update(products: Sequence[Product], connection: Connection) -> None:
-    await connection.execute(_UPDATE, *_columns([_row(product) for product in products]))
+    await connection.execute(_UPDATE, *columns([_row(product) for product in products]))
 
 
 def _row(product: Product) -> tuple[Any, ...]:
@@ -140,7 +140,3 @@ def _price_rows(product: Product) -> Iterator[tuple[Any, ...]]:
             seen.tax_included,
             seen.tax_rate_bps,
         )
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -2,6 +2,7 @@
 
 from services.inventory.api import router
 from services.inventory.consumers import routes
+from services.inventory.metrics import count_reservations
 from services.inventory.repository import load_shelves, save_shelves
 from services.inventory.settings import Settings
 from shared.runtime import Service, run
@@ -13,6 +14,7 @@ SERVICE = Service(
     routes=routes,
     load=load_shelves,
     save=save_shelves,
+    count=count_reservations,
     package=__package__ or "services.inventory",
 )
 

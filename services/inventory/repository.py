@@ -4,23 +4,18 @@ The protocol: whoever decides anything about a SKU holds the lock of its `stock_
 sorted order. That one lock guards the SKU's levels, every reservation of it, and the very set of orders that wait for it or
 hold it, also those that another replica is about to add: so no waiting order is overlooked and no hold is found too late.
 An order's SKUs never change, so they can be read before the lock; everything else is read after it.
-
-Whether a warehouse exists is guarded by an advisory lock on its code, taken before all else by who sets one up (alone) and by
-returns that name one (together): so no return is held for a warehouse that another replica has just set up.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from services.inventory.domain.held import HeldReturns, HeldUnits
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import Round, Shelves, parse_announce_key
 from services.inventory.domain.stock import StockItem, StockLevel
 from services.inventory.footprint import Footprint, footprint_of
-from services.inventory.metrics import RESERVATIONS
 from services.inventory.rows import read_channels, read_warehouses
 from shared.contracts.values import Allocation
-from shared.database import Connection, Row, Stale
+from shared.database import Connection, Row, Stale, columns
 from shared.jsonable import dumps
 from shared.messaging.message import Message
 
@@ -39,10 +34,6 @@ Skus = Mapping[str, Sequence[str]]
 async def load_shelves(messages: Sequence[Message], connection: Connection) -> Shelves:
     """Lock the SKUs that the batch touches, then read all that is about them. Raises Stale when others were faster."""
     touched = footprint_of(messages)
-    await _lock_codes(touched, connection)
-    for part in await _read_held(touched, connection):
-        touched.order(part.order_id)
-        touched.free([part.sku])
     rounds = {key: await _read_round(key, connection) for key in sorted(touched.rounds)}
     locked = await _lock_items(await _skus_to_lock(touched, rounds, connection), connection)
     breakable = await _read_breakable(touched, connection)
@@ -51,7 +42,6 @@ async def load_shelves(messages: Sequence[Message], connection: Connection) -> S
     reservations = await _read_reservations(orders, connection)
     _require_locked(breakable, reservations, locked.keys())
     await _read_levels(locked, connection)
-    held = {part.key: part for part in await _read_held(touched, connection)}
     stores = touched.stores | {item.store_id for item in locked.values()}
     return Shelves(
         warehouses=await read_warehouses(connection),
@@ -60,40 +50,7 @@ async def load_shelves(messages: Sequence[Message], connection: Connection) -> S
         reservations=reservations,
         queues=queues,
         rounds=rounds,
-        held=HeldReturns(held, dict(held)),
     )
-
-
-_LOCK_CODES = """
-SELECT CASE WHEN alone THEN pg_advisory_xact_lock(hashtextextended(code, 0))::text
-    ELSE pg_advisory_xact_lock_shared(hashtextextended(code, 0))::text END
-FROM unnest($1::text[], $2::bool[]) AS wanted(code, alone)
-"""
-
-
-async def _lock_codes(touched: Footprint, connection: Connection) -> None:
-    alone = {code for _, code in touched.set_up}
-    if codes := sorted(alone | touched.named):
-        locks = [f"inventory.warehouse/{code}" for code in codes]
-        await connection.fetch(_LOCK_CODES, locks, [code in alone for code in codes])
-
-
-_HELD = """
-SELECT return_id, order_id, store_id, sku, warehouse, quantity, held_at FROM held_return
-WHERE return_id = ANY($1)
-    OR (store_id, warehouse) IN (SELECT * FROM unnest($2::text[], $3::text[]))
-"""
-
-
-async def _read_held(touched: Footprint, connection: Connection) -> list[HeldUnits]:
-    """What is held of the returns that are put away, and for the warehouses that come to be.
-
-    Read before the SKUs are locked, to know them, and again after: another replica may have put it away meanwhile.
-    """
-    if not (touched.returns or touched.set_up):
-        return []
-    stores, codes = [store for store, _ in touched.set_up], [code for _, code in touched.set_up]
-    return [HeldUnits(**row) for row in await connection.fetch(_HELD, list(touched.returns), stores, codes)]
 
 
 async def _skus_to_lock(touched: Footprint, rounds: Mapping[str, Round], connection: Connection) -> list[str]:
@@ -214,7 +171,7 @@ async def _read_breakable(touched: Footprint, connection: Connection) -> Skus:
     rows = [
         (sku, warehouse, level.lowest_count, level.decrease) for (sku, warehouse), level in touched.shortened.items()
     ]
-    found = await connection.fetch(_BREAKABLE, *_columns(rows), list(touched.orders))
+    found = await connection.fetch(_BREAKABLE, *columns(rows), list(touched.orders))
     return {row["order_id"]: row["skus"] for row in found}
 
 
@@ -243,7 +200,7 @@ async def _read_waiting(freed: Mapping[str, str], connection: Connection) -> dic
     """Who waits for each SKU, oldest first."""
     lines: dict[str, list[_Waiting]] = {sku: [] for sku in freed}
     if freed:
-        skus, after = _columns(list(freed.items()))
+        skus, after = columns(list(freed.items()))
         for row in await connection.fetch(_WAITING, skus, after, WAITING_AT_ONCE + 1):
             lines[row["sku"]].append(_Waiting(row["order_id"], row["rank"], row["skus"]))
     return lines
@@ -293,7 +250,6 @@ async def save_shelves(shelves: Shelves, connection: Connection) -> None:
     await _add_movements(shelves, connection)
     await _add_adjustments(shelves, connection)
     await _save_channels(shelves, connection)
-    await _save_held(shelves.held, connection)
 
 
 _PUT_WAREHOUSES = """
@@ -309,7 +265,7 @@ async def _save_warehouses(shelves: Shelves, connection: Connection) -> None:
     if not shelves.put_warehouses:
         return
     rows = [(w.code, w.store_id, w.kind, w.country, w.name) for _, w in sorted(shelves.put_warehouses.items())]
-    if len(await connection.fetch(_PUT_WAREHOUSES, *_columns(rows))) != len(rows):
+    if len(await connection.fetch(_PUT_WAREHOUSES, *columns(rows))) != len(rows):
         raise Stale("another replica has just made a warehouse of that code")
 
 
@@ -323,7 +279,7 @@ async def _save_items(shelves: Shelves, connection: Connection) -> None:
     skus = shelves.announced | {entry.sku for entry in shelves.ledger}
     if skus:
         rows = [(sku, shelves.items[sku].store_id, shelves.items[sku].version) for sku in sorted(skus)]
-        await connection.execute(_SAVE_ITEMS, *_columns(rows))
+        await connection.execute(_SAVE_ITEMS, *columns(rows))
 
 
 _ADD_LEVELS = """
@@ -352,9 +308,9 @@ async def _save_levels(shelves: Shelves, connection: Connection) -> None:
         elif change != (0, 0):
             known.append((sku, warehouse, *change))
     if new:
-        await connection.execute(_ADD_LEVELS, *_columns(new))
+        await connection.execute(_ADD_LEVELS, *columns(new))
     if known:
-        await connection.execute(_MOVE_LEVELS, *_columns(known))
+        await connection.execute(_MOVE_LEVELS, *columns(known))
 
 
 _ADD_RESERVATIONS = """
@@ -403,12 +359,9 @@ async def _save_reservations(reservations: Iterable[Reservation], connection: Co
         if r.stored_as is not None
     ]
     if new:
-        await connection.execute(_ADD_RESERVATIONS, *_columns(new))
+        await connection.execute(_ADD_RESERVATIONS, *columns(new))
     if known:
-        await connection.execute(_CHANGE_RESERVATIONS, *_columns(known))
-    for reservation in changed:
-        if reservation.status is not reservation.stored_as:
-            RESERVATIONS.labels(reservation.status).inc()
+        await connection.execute(_CHANGE_RESERVATIONS, *columns(known))
 
 
 _ADD_MOVEMENTS = """
@@ -426,7 +379,7 @@ async def _add_movements(shelves: Shelves, connection: Connection) -> None:
             (m.sku, m.warehouse, m.kind, m.on_hand, m.reserved, m.cause, m.store_id, m.message_id, m.at)
             for m in shelves.ledger
         ]
-        await connection.execute(_ADD_MOVEMENTS, *_columns(rows))
+        await connection.execute(_ADD_MOVEMENTS, *columns(rows))
 
 
 _ADD_ADJUSTMENTS = """
@@ -440,7 +393,7 @@ SELECT * FROM unnest(
 async def _add_adjustments(shelves: Shelves, connection: Connection) -> None:
     if shelves.adjustments:
         rows = [(a.id, a.kind, a.warehouse, a.reason, a.lines, a.store_id, a.actor, a.at) for a in shelves.adjustments]
-        await connection.execute(_ADD_ADJUSTMENTS, *_columns(rows))
+        await connection.execute(_ADD_ADJUSTMENTS, *columns(rows))
 
 
 _PUT_CHANNELS = """
@@ -464,38 +417,11 @@ async def _save_channels(shelves: Shelves, connection: Connection) -> None:
     channels = sorted(shelves.put_channels.items())
     keys = [key for key, _ in channels]
     rows = [(*key, channel.buffer, channel.country) for key, channel in channels]
-    await connection.execute(_PUT_CHANNELS, *_columns(rows))
-    await connection.execute(_FORGET_BUFFERS, *_columns(keys))
+    await connection.execute(_PUT_CHANNELS, *columns(rows))
+    await connection.execute(_FORGET_BUFFERS, *columns(keys))
     buffers = [(*key, sku, buffer) for key, channel in channels for sku, buffer in sorted(channel.buffers.items())]
     if buffers:
-        await connection.execute(_PUT_BUFFERS, *_columns(buffers))
-
-
-_FORGET_HELD = """
-DELETE FROM held_return h USING unnest($1::text[], $2::text[], $3::text[]) AS gone(return_id, sku, warehouse)
-WHERE (h.return_id, h.sku, h.warehouse) = (gone.return_id, gone.sku, gone.warehouse)
-"""
-_KEEP_HELD = """
-INSERT INTO held_return (return_id, sku, warehouse, order_id, store_id, quantity, held_at)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[])
-"""
-
-
-async def _save_held(held: HeldReturns, connection: Connection) -> None:
-    changed = {key: part for key, part in sorted(held.units.items()) if held.stored.get(key) != part}
-    gone = held.stored.keys() - (held.units.keys() - changed.keys())
-    if gone:
-        await connection.execute(_FORGET_HELD, *_columns(sorted(gone)))
-    if changed:
-        rows = [
-            (part.return_id, part.sku, part.warehouse, part.order_id, part.store_id, part.quantity, part.held_at)
-            for part in changed.values()
-        ]
-        await connection.execute(_KEEP_HELD, *_columns(rows))
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+        await connection.execute(_PUT_BUFFERS, *columns(buffers))
 
 
 def _json(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Loading and saving what a batch touches: one statement a table, and only the tables that the batch needs."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,7 @@ from shared.contracts.orders import (
     OrderRejected,
 )
 from shared.contracts.support import ReturnApproved
-from shared.database import Connection, Stale
+from shared.database import Connection, Stale, columns
 from shared.effects import Answered, Due
 from shared.messaging.message import Message
 
@@ -258,20 +258,20 @@ async def save_desk(desk: Desk, connection: Connection) -> None:
     if new:
         await _insert(new, connection)
     if changed:
-        await connection.execute(_UPDATE, *_columns(_progress(each) for each in changed))
+        await connection.execute(_UPDATE, *columns(_progress(each) for each in changed))
     if new or changed:
         await _save_held(new, changed, connection)
         if boxes := [(each.order_id, box) for each in (*new, *changed) for box in each.boxes]:
-            await connection.execute(_PARCELS, *_columns(_parcel(order_id, box) for order_id, box in boxes))
+            await connection.execute(_PARCELS, *columns(_parcel(order_id, box) for order_id, box in boxes))
     if desk.touched_returns:
         returns = [desk.returns[return_id] for return_id in sorted(desk.touched_returns)]
-        await connection.execute(_SAVE_RETURNS, *_columns(_return(each) for each in returns))
+        await connection.execute(_SAVE_RETURNS, *columns(_return(each) for each in returns))
     await _save_people(desk, connection)
     await _save_papers(desk, connection)
     await _save_scans(desk, connection)
     if desk.new_products:
         products = [desk.products[sku] for sku in sorted(desk.new_products)]
-        await connection.execute(_PRODUCTS, *_columns(_product(each) for each in products))
+        await connection.execute(_PRODUCTS, *columns(_product(each) for each in products))
     if not desk.rulebook_stored:
         await connection.execute(_RULEBOOK, desk.rulebook.version, books.rulebook_data())
 
@@ -312,7 +312,7 @@ async def _insert(consignments: Sequence[Consignment], connection: Connection) -
         )
         for each in consignments
     )
-    if len(await connection.fetch(_INSERT, *_columns(rows))) < len(consignments):
+    if len(await connection.fetch(_INSERT, *columns(rows))) < len(consignments):
         raise Stale("another replica has just taken in one of these orders")
 
 
@@ -340,7 +340,7 @@ async def _save_held(new: Sequence[Consignment], changed: Sequence[Consignment],
     if held:
         await connection.execute(
             "INSERT INTO held_line SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING",
-            *_columns(sorted(held)),
+            *columns(sorted(held)),
         )
 
 
@@ -427,7 +427,7 @@ async def _save_people(desk: Desk, connection: Connection) -> None:
     if desk.recipients:
         people = [desk.recipients[order_id] for order_id in sorted(desk.recipients)]
         rows = ((each.order_id, each.name, each.email, each.phone, json_text(each.address)) for each in people)
-        await connection.execute(_RECIPIENTS, *_columns(rows))
+        await connection.execute(_RECIPIENTS, *columns(rows))
     if desk.erased:
         orders = sorted(desk.erased)
         await connection.execute("DELETE FROM recipient WHERE order_id = ANY($1)", orders)
@@ -472,17 +472,17 @@ async def _save_papers(desk: Desk, connection: Connection) -> None:
             )
             for each in desk.new_documents
         )
-        await connection.execute(_SAVE_DOCUMENTS, *_columns(rows))
+        await connection.execute(_SAVE_DOCUMENTS, *columns(rows))
     if desk.uploads:
         files = ((each.document_id, each.name, each.media_type, each.content) for each in desk.uploads)
-        await connection.execute(_FILES, *_columns(files))
+        await connection.execute(_FILES, *columns(files))
     if desk.papers:
         # What is frozen stays: booking again with another address makes no other invoice.
         papers = (
             (each.document_id, each.order_id, each.kind, each.number, json_text(each.data), each.frozen_at)
             for each in sorted(desk.papers, key=lambda paper: paper.document_id)
         )
-        await connection.execute(_PAPERS, *_columns(papers))
+        await connection.execute(_PAPERS, *columns(papers))
 
 
 _SCANS = """
@@ -500,11 +500,11 @@ ON CONFLICT (webhook_id) DO NOTHING
 
 async def _save_scans(desk: Desk, connection: Connection) -> None:
     if desk.scans:
-        await connection.execute(_SCANS, *_columns(_scan(place, scan) for place, scan in desk.scans))
+        await connection.execute(_SCANS, *columns(_scan(place, scan) for place, scan in desk.scans))
     if desk.new_strays:
         strays = [desk.strays[webhook_id] for webhook_id in sorted(desk.new_strays)]
         await connection.execute(
-            _STRAYS, *_columns((each.scan.webhook_id, json_text(each.scan), each.since) for each in strays)
+            _STRAYS, *columns((each.scan.webhook_id, json_text(each.scan), each.since) for each in strays)
         )
     if desk.found_strays:
         await connection.execute("DELETE FROM stray_scan WHERE webhook_id = ANY($1)", sorted(desk.found_strays))
@@ -557,7 +557,3 @@ def _product(product: Any) -> tuple[Any, ...]:
         product.withdrawn,
         product.store_id,
     )
-
-
-def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -2,7 +2,7 @@
 
 from services.orders.api import internal, router
 from services.orders.consumers import routes
-from services.orders.metrics import keep_measuring
+from services.orders.metrics import count_decisions, keep_measuring
 from services.orders.repository import load_book, save_book
 from services.orders.settings import Settings
 from services.orders.webhook_worker import keep_webhooks, send_webhooks
@@ -16,6 +16,7 @@ SERVICE = Service(
     routes=routes,
     load=load_book,
     save=save_book,
+    count=count_decisions,
     workers=[keep_measuring, send_webhooks, keep_webhooks],
     package="services.orders",
 )

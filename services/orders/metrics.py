@@ -6,10 +6,13 @@ from collections import Counter as Counting
 import structlog
 from prometheus_client import Counter, Gauge
 
+from services.orders.domain.book import OrderBook
 from services.orders.domain.holds import ATTENTION_REASONS
 from services.orders.domain.patience import MATTERS
+from services.orders.domain.standing import Status
 from services.orders.schemas import HoldCode
 from services.orders.settings import Settings
+from services.orders.webhook_metrics import count_tries
 from shared.database import Database, is_transient
 from shared.runtime import Kit
 
@@ -28,6 +31,7 @@ SILENCES = Counter(
 )
 
 _OTHER = "other"
+_STOCK = HoldCode.STOCK
 _REASONS = (*sorted(ATTENTION_REASONS), _OTHER)
 ATTENTION = Gauge("freeport_orders_attention", "Orders that need a person, by each reason that they have.", ("reason",))
 
@@ -39,6 +43,21 @@ for reason in _REASONS:
 for matter in MATTERS:
     for stage in ("asked", "given_up", "alarmed"):
         SILENCES.labels(matter, stage)
+
+
+def count_decisions(book: OrderBook) -> None:
+    """What became of the orders of a batch, and of the webhooks that were tried, once it is committed."""
+    for order_id in book.changed:
+        order = book.orders[order_id]
+        if order_id in book.entries:
+            ORDERS.labels(order.market, Status.PLACED).inc()
+        if order.status is not book.before.get(order_id, Status.PLACED):
+            ORDERS.labels(order.market, order.status).inc()
+        if _STOCK in order.holds and not order.refusable and _STOCK not in book.held_before.get(order_id, ()):
+            OVERSOLD.labels(order.channel).inc()
+    for matter, stage in book.escalations:
+        SILENCES.labels(matter, stage).inc()
+    count_tries(book.webhooks)
 
 
 async def measure(database: Database) -> None:

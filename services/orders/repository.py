@@ -11,7 +11,6 @@ from services.orders.domain.offer import Offer
 from services.orders.domain.order import SILENCE, Order
 from services.orders.domain.standing import PaymentTerms, Status
 from services.orders.domain.timeline import Happening
-from services.orders.metrics import ORDERS, OVERSOLD, SILENCES
 from services.orders.rows import facts_from_json, facts_to_json, reasons_from_json
 from services.orders.settings import patience
 from services.orders.usecases.cancel_order import CancelOrder
@@ -23,14 +22,12 @@ from shared.contracts.orders import OrderPlaced
 from shared.contracts.registry import TopicKind
 from shared.contracts.topics import BY_NAME
 from shared.contracts.values import PaymentMethod, PaymentMode
-from shared.database import Connection, Row
+from shared.database import Connection, Row, columns
 from shared.effects import Due
 from shared.jsonable import dumps
 from shared.messaging.codec import decode_data
 from shared.messaging.message import Message
 from shared.money import Money
-
-_STOCK = "stock"
 
 
 async def load_book(messages: Sequence[Message], connection: Connection) -> OrderBook:
@@ -82,7 +79,6 @@ async def save_book(book: OrderBook, connection: Connection) -> None:
     await _insert_happenings(book.happenings, connection)
     await save_webhooks(book.webhooks, connection)
     await _save_offers([book.offers[sku] for sku in sorted(book.learned)], connection)
-    _count(book)
 
 
 def _happening(message: Message) -> Happening | None:
@@ -222,7 +218,7 @@ AS n(id, store_id, number, market, channel, external_id, content_hash, placed_at
 
 async def _insert_orders(new: Sequence[tuple[Order, Entry]], connection: Connection) -> None:
     if new:
-        await connection.execute(_INSERT_ORDERS, *_columns([_order_row(order, entry) for order, entry in new]))
+        await connection.execute(_INSERT_ORDERS, *columns([_order_row(order, entry) for order, entry in new]))
 
 
 def _order_row(order: Order, entry: Entry) -> tuple[Any, ...]:
@@ -248,7 +244,7 @@ async def _insert_lines(entries: Iterable[Entry], connection: Connection) -> Non
         await connection.execute(
             "INSERT INTO order_line (order_id, line, sku, quantity, unit_price, total, currency) SELECT * FROM"
             " unnest($1::text[], $2::int[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[])",
-            *_columns(rows),
+            *columns(rows),
         )
 
 
@@ -266,7 +262,7 @@ async def _insert_recipients(entries: Iterable[Entry], connection: Connection) -
             "INSERT INTO recipient (order_id, store_id, customer_id, name, email, phone, line1, line2, city, region, postcode,"
             " country) SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],"
             " $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])",
-            *_columns(rows),
+            *columns(rows),
         )
 
 
@@ -290,7 +286,7 @@ async def _update_orders(changed: Sequence[Order], connection: Connection) -> No
         )
         for order in changed
     ]  # fmt: skip
-    await connection.execute(_UPDATE_ORDERS, *_columns(rows))
+    await connection.execute(_UPDATE_ORDERS, *columns(rows))
 
 
 async def _save_holds(changed: Sequence[Order], held_before: Container[str], connection: Connection) -> None:
@@ -318,7 +314,7 @@ async def _save_holds(changed: Sequence[Order], held_before: Container[str], con
             " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])"
             " AS h(order_id, code, store_id, reasons, since)"
             " ON CONFLICT (order_id, code) DO UPDATE SET reasons = excluded.reasons",
-            *_columns(rows),
+            *columns(rows),
         )
 
 
@@ -347,7 +343,7 @@ async def _insert_happenings(happenings: Sequence[Happening], connection: Connec
     if not happenings:
         return
     rows = [(h.order_id, h.event_id, h.type, h.topic, h.sequence, h.cause, h.at, h.payload) for h in happenings]
-    await connection.execute(_INSERT_HAPPENINGS, *_columns(rows), *webhook_patterns({h.type for h in happenings}))
+    await connection.execute(_INSERT_HAPPENINGS, *columns(rows), *webhook_patterns({h.type for h in happenings}))
 
 
 async def _save_offers(offers: Sequence[Offer], connection: Connection) -> None:
@@ -359,28 +355,10 @@ async def _save_offers(offers: Sequence[Offer], connection: Connection) -> None:
         " SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bool[], $5::jsonb[])"
         " ON CONFLICT (sku) DO UPDATE SET version = excluded.version, withdrawn = excluded.withdrawn, prices = excluded.prices"
         " WHERE o.version < excluded.version",
-        *_columns(rows),
+        *columns(rows),
     )
 
 
 def _json(value: object) -> str:
     # A list among an array's elements would be taken for another dimension of the array.
     return dumps(value).decode()
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _count(book: OrderBook) -> None:
-    # The last thing before the commit: a transaction that is run again after this counts its orders twice.
-    for order_id in book.changed:
-        order = book.orders[order_id]
-        if order_id in book.entries:
-            ORDERS.labels(order.market, Status.PLACED).inc()
-        if order.status is not book.before.get(order_id, Status.PLACED):
-            ORDERS.labels(order.market, order.status).inc()
-        if _STOCK in order.holds and not order.refusable and _STOCK not in book.held_before.get(order_id, ()):
-            OVERSOLD.labels(order.channel).inc()
-    for matter, stage in book.escalations:
-        SILENCES.labels(matter, stage).inc()

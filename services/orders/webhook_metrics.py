@@ -2,7 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.orders.domain.webhook import DisabledBecause, Verdict
+from services.orders.domain.webhook import DeliveryStatus, DisabledBecause, Verdict, verdict_of
+from services.orders.domain.webhook_book import WebhookBook
 from shared.database import Database
 
 TRIES = Counter("freeport_webhook_deliveries_total", "Tries to deliver, by how they ended.", ("outcome",))
@@ -29,6 +30,15 @@ SELECT count(*) AS pending, coalesce(extract(epoch FROM now() - min(d.created_at
 FROM webhook_delivery d LEFT JOIN webhook_endpoint e ON e.id = d.endpoint_id WHERE d.status = 'pending'
 """
 _STATES = "SELECT coalesce(nullif(disabled_because, ''), 'enabled') AS state, count(*) AS endpoints FROM webhook_endpoint GROUP BY 1"
+
+
+def count_tries(book: WebhookBook) -> None:
+    """How the tries of a batch ended, once it is committed."""
+    for attempt in book.attempts:
+        delivery = book.deliveries[attempt.delivery_id]
+        exhausted = delivery.status is DeliveryStatus.EXHAUSTED and attempt.number == delivery.attempts
+        TRIES.labels(EXHAUSTED if exhausted else verdict_of(attempt.status)).inc()
+        SECONDS.observe(attempt.duration_ms / 1000)
 
 
 async def measure_webhooks(database: Database) -> None:

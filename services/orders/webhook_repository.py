@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from services.orders.domain.webhook import Delivery, DeliveryStatus, DisabledBecause, Endpoint, patterns_of, verdict_of
+from services.orders.domain.webhook import Delivery, DeliveryStatus, DisabledBecause, Endpoint, patterns_of
 from services.orders.domain.webhook_book import Attempt, WebhookBook
 from services.orders.usecases.change_webhook import ChangeWebhook
 from services.orders.usecases.ping_webhook import PingWebhook
@@ -12,8 +12,7 @@ from services.orders.usecases.remove_webhook import RemoveWebhook
 from services.orders.usecases.resend_webhook import MOST_AT_ONCE, ResendWebhook, ResendWebhooks
 from services.orders.usecases.rotate_webhook import RotateWebhook
 from services.orders.usecases.settle_webhook import WebhookTried
-from services.orders.webhook_metrics import EXHAUSTED, SECONDS, TRIES
-from shared.database import Connection, Row
+from shared.database import Connection, Row, columns
 from shared.messaging.message import Message
 
 _COMMANDS = (
@@ -78,7 +77,6 @@ async def save_webhooks(book: WebhookBook, connection: Connection) -> None:
     await _insert_deliveries([book.deliveries[item] for item in new if item in book.deliveries], connection)
     await _update_deliveries([book.deliveries[item] for item in changed if item in book.deliveries], connection)
     await _insert_attempts(book.attempts, connection)
-    _count(book)
 
 
 def webhook_patterns(event_types: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -205,7 +203,7 @@ async def _update_endpoints(endpoints: Sequence[Endpoint], connection: Connectio
         )
         for e in endpoints
     ]  # fmt: skip
-    await connection.execute(_UPDATE_ENDPOINTS, *_columns(rows))
+    await connection.execute(_UPDATE_ENDPOINTS, *columns(rows))
 
 
 def _state(endpoint: Endpoint) -> tuple[str, str, Any]:
@@ -220,7 +218,7 @@ async def _insert_deliveries(deliveries: Sequence[Delivery], connection: Connect
             " next_at, '', created_at FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],"
             " $7::text[], $8::timestamptz[], $9::timestamptz[])"
             " AS n(id, endpoint_id, store_id, event_id, event_type, order_id, status, next_at, created_at)",
-            *_columns(
+            *columns(
                 [
                     (
                         d.id,
@@ -256,7 +254,7 @@ async def _update_deliveries(deliveries: Sequence[Delivery], connection: Connect
             (d.id, d.status, d.tries, d.next_at, d.last_status, d.last_error, d.settled_at, d.claimed_until)
             for d in deliveries
         ]
-        await connection.execute(_UPDATE_DELIVERIES, *_columns(rows))
+        await connection.execute(_UPDATE_DELIVERIES, *columns(rows))
 
 
 async def _insert_attempts(attempts: Sequence[Attempt], connection: Connection) -> None:
@@ -265,19 +263,5 @@ async def _insert_attempts(attempts: Sequence[Attempt], connection: Connection) 
             "INSERT INTO webhook_attempt (delivery_id, number, at, duration_ms, status, error, response) SELECT * FROM"
             " unnest($1::text[], $2::int[], $3::timestamptz[], $4::int[], $5::int[], $6::text[], $7::text[])"
             " ON CONFLICT DO NOTHING",
-            *_columns(
-                [(a.delivery_id, a.number, a.at, a.duration_ms, a.status, a.error, a.response) for a in attempts]
-            ),
+            *columns([(a.delivery_id, a.number, a.at, a.duration_ms, a.status, a.error, a.response) for a in attempts]),
         )
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _count(book: WebhookBook) -> None:
-    for attempt in book.attempts:
-        delivery = book.deliveries[attempt.delivery_id]
-        exhausted = delivery.status is DeliveryStatus.EXHAUSTED and attempt.number == delivery.attempts
-        TRIES.labels(EXHAUSTED if exhausted else verdict_of(attempt.status)).inc()
-        SECONDS.observe(attempt.duration_ms / 1000)

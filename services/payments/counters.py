@@ -1,7 +1,4 @@
-"""Payments and refunds by what became of them.
-
-They are counted where they are saved; a transaction that is run again, which is rare, counts again.
-"""
+"""Payments and refunds by what became of them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,8 +18,8 @@ for state in RefundState:
     REFUNDS.labels(state.value)
 
 
-def count(books: Books) -> None:
-    """Count what changed its state in this batch."""
+def count_payments(books: Books) -> None:
+    """Count what changed its state in a batch, once it is committed."""
     states: Mapping[str, State] = books.as_loaded.get("states", {})
     refunds: Mapping[str, tuple[Any, ...]] = books.as_loaded.get("refunds", {})
     for order, payment in books.payments.items():

@@ -2,6 +2,7 @@
 
 from services.payments.api import router, webhooks
 from services.payments.consumers import routes
+from services.payments.counters import count_payments
 from services.payments.gateways.sandbox import sandbox_provider
 from services.payments.repository import load_books, save_books
 from services.payments.settings import Settings
@@ -14,6 +15,7 @@ SERVICE = Service(
     routes=routes,
     load=load_books,
     save=save_books,
+    count=count_payments,
     outside=sandbox_provider,
     package=__package__ or "services.payments",
 )

@@ -3,6 +3,7 @@
 from services.risk.api import router
 from services.risk.consumers import routes
 from services.risk.housekeeping import watch_reviews
+from services.risk.metrics import count_decisions
 from services.risk.repository import load_casework, save_casework
 from services.risk.settings import Settings
 from shared.runtime import Service, run
@@ -14,6 +15,7 @@ SERVICE = Service(
     routes=routes,
     load=load_casework,
     save=save_casework,
+    count=count_decisions,
     workers=(watch_reviews,),
     package=__package__ or "services.risk",
 )

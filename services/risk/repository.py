@@ -5,12 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from prometheus_client import Counter
-
 from services.risk.domain.casework import Casework, history_key
 from services.risk.domain.order_file import Assessment, OrderFile, present_signals
 from services.risk.domain.review import Review
-from services.risk.domain.rule_set import Decision, RuleSet
+from services.risk.domain.rule_set import RuleSet
 from services.risk.domain.velocity import History, Place, Tally, places_for, second_of
 from services.risk.rows import compiled, to_file, to_history, to_review
 from services.risk.rules import shipped_rule_set
@@ -21,15 +19,10 @@ from shared.contracts.orders import AnswerAwaited, OrderCancelled, OrderPlaced, 
 from shared.contracts.payments import PaymentAuthorised, PaymentDeclined, RefundSucceeded
 from shared.contracts.registry import Event
 from shared.contracts.support import ReturnReceived, ReturnRequested
-from shared.database import Connection, Stale
+from shared.database import Connection, Stale, columns
 from shared.effects import Due
 from shared.jsonable import dumps
 from shared.messaging.message import Message
-
-# Counted when a batch is saved; a batch that must be run again counts twice. For a rate that is near enough.
-DECISIONS = Counter("freeport_risk_decisions_total", "Orders by what the rules decided.", ("decision",))
-for known in Decision:
-    DECISIONS.labels(known.value)
 
 _COUNTS_UNDER_ITS_KEYS = (PaymentDeclined, RefundSucceeded, ReturnRequested, ReturnReceived)
 _ABOUT_AN_ORDER = (
@@ -68,8 +61,6 @@ async def save_casework(casework: Casework, connection: Connection) -> None:
     await _save_histories(changed, connection)
     await _save_nodes(changed, connection)
     await _save_rule_sets(casework, connection)
-    for decision in casework.decided:
-        DECISIONS.labels(decision.value).inc()
 
 
 # ── Order files ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -305,7 +296,7 @@ async def _load_nodes(places: Mapping[str, set[Place]], connection: Connection) 
             SELECT n.key, n.level, n.place, n.tally FROM velocity_node n
             JOIN unnest($1::text[], $2::smallint[], $3::bigint[]) AS w(key, level, place) USING (key, level, place)
             """,
-            *_columns(wanted),
+            *columns(wanted),
         )
         for row in rows:
             found[row["key"]][row["level"], row["place"]] = Tally(row["tally"])
@@ -351,7 +342,7 @@ async def _save_nodes(histories: Sequence[History], connection: Connection) -> N
         for level, place in sorted(history.changed_nodes)
     ]
     if rows:
-        await connection.execute(_SAVE_NODES, *_columns(rows))
+        await connection.execute(_SAVE_NODES, *columns(rows))
 
 
 # ── Rule sets ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -410,19 +401,15 @@ async def _save_rule_sets(casework: Casework, connection: Connection) -> None:
         await connection.execute(
             "INSERT INTO rule_set_activation (store_id, rule_set, activated_by, activated_at)"
             " SELECT *, now() FROM unnest($1::text[], $2::text[], $3::text[])",
-            *_columns(rows),
+            *columns(rows),
         )
 
 
 async def _upsert(what: str, sql: str, rows: Sequence[tuple[Any, ...]], connection: Connection) -> None:
-    if rows and len(await connection.fetch(sql, *_columns(rows))) != len(rows):
+    if rows and len(await connection.fetch(sql, *columns(rows))) != len(rows):
         raise Stale(f"another replica has just written one of these rows: {what}")
 
 
 def _json(value: Any) -> str:
     """A list travels as text: inside a jsonb[] the driver would take it for another dimension of the array."""
     return dumps(value).decode()
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -15,13 +15,14 @@ from services.support.usecases.approve_return import ApproveReturn
 from services.support.usecases.open_ticket import OpenTicket
 from services.support.usecases.receive_return import ReceiveReturn
 from services.support.usecases.refuse_return import RefuseReturn
+from services.support.usecases.relocate_return import RelocateReturn
 from services.support.usecases.request_return import RequestReturn
 from services.support.usecases.resolve_ticket import ResolveTicket
-from shared.contracts.inventory import StockRestocked
+from shared.contracts.inventory import RestockHeld, StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived, ShipmentDelivered, ShipmentDispatched
 from shared.contracts.orders import OrderCancelled, OrderPlaced
 from shared.contracts.payments import RefundFailed, RefundRequested, RefundSucceeded
-from shared.database import Connection, Stale
+from shared.database import Connection, Stale, columns
 from shared.effects import Due
 from shared.jsonable import dumps
 from shared.messaging.message import Message
@@ -68,9 +69,16 @@ class _Named:
                 self.orders.add(body.order_id)
             case RequestReturn():
                 self.orders_with_returns.add(body.order_id)
-            case ApproveReturn() | RefuseReturn() | ReceiveReturn():
+            case ApproveReturn() | RefuseReturn() | ReceiveReturn() | RelocateReturn():
                 self.returns.add(body.return_id)
-            case ReturnParcelArrived() | StockRestocked() | RefundRequested() | RefundSucceeded() | RefundFailed():
+            case (
+                ReturnParcelArrived()
+                | StockRestocked()
+                | RestockHeld()
+                | RefundRequested()
+                | RefundSucceeded()
+                | RefundFailed()
+            ):
                 self.orders_with_returns.add(body.order_id)
             case OpenTicket():
                 self.orders |= {body.order_id} if body.order_id else set()
@@ -157,11 +165,11 @@ WHERE purchase.order_id = given.order_id
 async def _save_purchases(cases: Cases, connection: Connection) -> None:
     new, changed = _split(cases.purchases, cases)
     if new:
-        made = await connection.fetch(_INSERT_PURCHASES, *_columns([_purchase_row(each) for each in new]))
+        made = await connection.fetch(_INSERT_PURCHASES, *columns([_purchase_row(each) for each in new]))
         if len(made) < len(new):
             raise Stale("another replica has just heard of one of these orders first")
     if changed:
-        await connection.execute(_UPDATE_PURCHASES, *_columns([_purchase_row(each) for each in changed]))
+        await connection.execute(_UPDATE_PURCHASES, *columns([_purchase_row(each) for each in changed]))
 
 
 def _purchase_row(purchase: Purchase) -> tuple[Any, ...]:
@@ -193,13 +201,16 @@ def _purchase_row(purchase: Purchase) -> tuple[Any, ...]:
 
 _RETURNS = """
     unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::text[], $9::bigint[], $10::bigint[],
-           $11::jsonb[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::bigint[], $17::jsonb[])
+           $11::jsonb[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::bigint[], $17::jsonb[],
+           $18::jsonb[], $19::text[])
     AS given(id, order_id, store_id, state, restock, refund, send_back, currency, promised_amount, refunded_amount, refused_because,
-             requested_at, decided_at, arrived_at, received_at, under_way_amount, refund_because)
+             requested_at, decided_at, arrived_at, received_at, under_way_amount, refund_because, restock_because,
+             relocated_to)
 """
 _INSERT_RETURNS = f"""
 INSERT INTO return_case (id, order_id, store_id, state, restock, refund, send_back, currency, promised_amount, refunded_amount,
-                         refused_because, requested_at, decided_at, arrived_at, received_at, under_way_amount, refund_because)
+                         refused_because, requested_at, decided_at, arrived_at, received_at, under_way_amount, refund_because,
+                         restock_because, relocated_to)
 SELECT * FROM {_RETURNS}
 """  # noqa: S608 - made of constants
 _UPDATE_RETURNS = f"""
@@ -207,7 +218,8 @@ UPDATE return_case SET
     state = given.state, restock = given.restock, refund = given.refund, send_back = given.send_back, currency = given.currency,
     promised_amount = given.promised_amount, refunded_amount = given.refunded_amount, refused_because = given.refused_because,
     decided_at = given.decided_at, arrived_at = given.arrived_at, received_at = given.received_at,
-    under_way_amount = given.under_way_amount, refund_because = given.refund_because
+    under_way_amount = given.under_way_amount, refund_because = given.refund_because,
+    restock_because = given.restock_because, relocated_to = given.relocated_to
 FROM {_RETURNS}
 WHERE return_case.id = given.id
 """  # noqa: S608 - made of constants
@@ -225,12 +237,12 @@ ON CONFLICT (return_id, position) DO NOTHING
 async def _save_returns(cases: Cases, connection: Connection) -> None:
     new, changed = _split(cases.returns, cases)
     if new:
-        await connection.execute(_INSERT_RETURNS, *_columns([_return_row(each) for each in new]))
-        await connection.execute(_INSERT_LINES, *_columns([row for each in new for row in _line_rows(each)]))
+        await connection.execute(_INSERT_RETURNS, *columns([_return_row(each) for each in new]))
+        await connection.execute(_INSERT_LINES, *columns([row for each in new for row in _line_rows(each)]))
     if changed:
-        await connection.execute(_UPDATE_RETURNS, *_columns([_return_row(each) for each in changed]))
+        await connection.execute(_UPDATE_RETURNS, *columns([_return_row(each) for each in changed]))
     if receipts := [row for each in (*new, *changed) for row in _receipt_rows(each)]:
-        await connection.execute(_INSERT_RECEIPTS, *_columns(receipts))
+        await connection.execute(_INSERT_RECEIPTS, *columns(receipts))
 
 
 def _return_row(case: Return) -> tuple[Any, ...]:
@@ -253,6 +265,8 @@ def _return_row(case: Return) -> tuple[Any, ...]:
         case.received_at,
         case.under_way,
         case.refund_because,
+        case.restock_because,
+        case.relocated_to,
     )
 
 
@@ -291,11 +305,11 @@ SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], 
 async def _save_tickets(cases: Cases, connection: Connection) -> None:
     new, changed = _split(cases.tickets, cases)
     if new:
-        await connection.execute(_INSERT_TICKETS, *_columns([_ticket_row(each) for each in new]))
+        await connection.execute(_INSERT_TICKETS, *columns([_ticket_row(each) for each in new]))
     if changed:
-        await connection.execute(_UPDATE_TICKETS, *_columns([_ticket_changes(each) for each in changed]))
+        await connection.execute(_UPDATE_TICKETS, *columns([_ticket_changes(each) for each in changed]))
     if cases.messages:
-        await connection.execute(_INSERT_MESSAGES, *_columns([_message_row(each) for each in cases.messages]))
+        await connection.execute(_INSERT_MESSAGES, *columns([_message_row(each) for each in cases.messages]))
 
 
 def _ticket_row(ticket: Ticket) -> tuple[Any, ...]:
@@ -336,7 +350,3 @@ def _split(all_: dict[str, K], cases: Cases) -> tuple[list[K], list[K]]:
     new = [all_[key] for key in sorted(cases.new & all_.keys())]
     changed = [all_[key] for key in sorted((cases.changed - cases.new) & all_.keys())]
     return new, changed
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]

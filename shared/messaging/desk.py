@@ -25,6 +25,8 @@ from shared.messaging.routing import Router
 S = TypeVar("S")
 Load = Callable[[Sequence[Message], Connection], Awaitable[S]]
 Save = Callable[[S, Connection], Awaitable[None]]
+Count = Callable[[S], None]
+"""Counts for the metrics what a working set says was decided, once its transaction has committed."""
 
 _log = structlog.get_logger()
 _TRIES_ALONE = 3
@@ -67,15 +69,24 @@ class Source(Protocol):
         ...
 
 
+def count_nothing(_: object) -> None:
+    """For a service that counts no decisions."""
+
+
 @dataclass(slots=True)
 class Desk(Generic[S]):
-    """One service's write path. `committed` is called after each transaction that may have published something."""
+    """One service's write path.
+
+    `committed` is called after each transaction that may have published something, `count` after each in which something was
+    decided: a transaction that is run again counts once, one whose commit was never answered not at all.
+    """
 
     name: str
     database: Database
     router: Router[S]
     load: Load[S]
     save: Save[S]
+    count: Count[S] = count_nothing
     committed: Callable[[], None] = lambda: None
 
     async def settle(self, source: Source) -> None:
@@ -108,6 +119,7 @@ class Desk(Generic[S]):
                 source.narrow()
 
     async def _commit(self, source: Source) -> None:
+        decided: list[S] = []
         async with self.database.transaction() as connection:
             messages = await source.open(connection)
             decisions: list[Decision] = []
@@ -117,6 +129,7 @@ class Desk(Generic[S]):
                 await self.save(state, connection)
                 moments = [message.moment for message in messages]
                 await outbox.write(outbox.collect(zip(decisions, moments, strict=True)), connection)
+                decided.append(state)
             await source.close(decisions, connection)
             if failpoints.ARMED:
                 failpoints.reach(source.crash_points[0])
@@ -126,6 +139,15 @@ class Desk(Generic[S]):
         if failpoints.ARMED:
             failpoints.reach(Point.NOT_WOKEN)
         self.committed()
+        for state in decided:
+            self._count(state)
+
+    def _count(self, state: S) -> None:
+        # What is committed is committed: a metric with a bug must not have the batch decided again.
+        try:
+            self.count(state)
+        except Exception:  # noqa: BLE001 (whatever a counter raises, the log says so)
+            _log.exception("count.failed", desk=self.name)
 
     async def _settle_halves(self, source: Source, error: Exception) -> None:
         _log.warning("batch.split", desk=self.name, size=len(source), error=repr(error))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.contracts.registry import Event, TopicKind
-from shared.database import Connection
+from shared.database import Connection, columns
 from shared.effects import Call, Deadline, Decision, Forget, Moment, Reply
 from shared.errors import Kind, Refusal, Refused
 from shared.ids import new_id
@@ -106,7 +106,7 @@ async def _add_events(events: Sequence[tuple[Event, Moment]], connection: Connec
         topic, key = event.topic.name, event.key
         nth = counts[topic, key] = counts.get((topic, key), 0) + 1
         rows.append((topic, key, nth, new_id("evt"), event.event_type, context_of(moment), _data(event)))
-    await connection.execute(_ADD_EVENTS, *_columns(rows))
+    await connection.execute(_ADD_EVENTS, *columns(rows))
 
 
 def _data(event: Event) -> str:
@@ -144,9 +144,9 @@ async def _keep_deadlines(
     kept = [(kind, key, found[0].at, context_of(found[1])) for (kind, key), found in wanted if found is not None]
     forgotten = [key for key, found in wanted if found is None]
     if kept:
-        await connection.execute(_SET_DEADLINES, *_columns(kept))
+        await connection.execute(_SET_DEADLINES, *columns(kept))
     if forgotten:
-        await connection.execute(_FORGET_DEADLINES, *_columns(forgotten))
+        await connection.execute(_FORGET_DEADLINES, *columns(forgotten))
 
 
 _ADD_CALLS = """
@@ -160,8 +160,5 @@ ON CONFLICT (id) DO NOTHING
 
 async def _add_calls(calls: Sequence[tuple[Call, Moment]], connection: Connection) -> None:
     rows = [(call.id, call.kind, call.key, call.request, context_of(moment), call.not_before) for call, moment in calls]
-    await connection.execute(_ADD_CALLS, *_columns(rows))
+    await connection.execute(_ADD_CALLS, *columns(rows))
 
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -7,10 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.contracts.orders import OrderCancelled, OrderConfirmed
 from shared.contracts.registry import Event
 from shared.contracts.values import Allocation
+from shared.database import Stale
 from shared.effects import Call
 from shared.ids import new_id
 from shared.messaging import deadletters
@@ -43,6 +45,10 @@ def cancelled(order_id: str) -> OrderCancelled:
 
 async def counts(bench: Bench) -> dict[str, int]:
     return {row["name"]: row["units"] for row in await bench.database.fetch("SELECT name, units FROM till")}
+
+
+def counted() -> float:
+    return REGISTRY.get_sample_value("till_names_counted_total") or 0.0
 
 
 async def add(client: httpx.AsyncClient, name: str, units: int, key: str | None = None) -> httpx.Response:
@@ -241,6 +247,49 @@ async def test_a_cut_connection_in_mid_batch_is_retried_and_nothing_is_done_twic
     assert cuts == 3
     assert answer.status_code == 201
     assert await counts(bench) == {"o": 2, "a": 1}
+
+
+async def test_a_transaction_that_is_run_again_counts_once(
+    service_bench: BenchFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await service_bench(SERVICE)
+    save, runs = bench.kit.desk.save, 0
+
+    async def beaten_twice(state: Any, connection: Any) -> None:
+        nonlocal runs
+        await save(state, connection)
+        runs += 1
+        if runs < 3:
+            raise Stale("another replica was faster")
+
+    monkeypatch.setattr(bench.kit.desk, "save", beaten_twice)
+    before = counted()
+    await bench.deliver(confirmed("o1"), confirmed("o2"))
+    assert runs == 3
+    assert counted() - before == 2
+
+
+async def test_what_is_set_aside_counts_nothing_and_a_batch_that_is_split_counts_each_part_once(
+    service_bench: BenchFactory,
+) -> None:
+    bench = await service_bench(SERVICE)
+    before = counted()
+    await bench.deliver(confirmed("o1"), confirmed("o2", "poison"), confirmed("o3"))
+    assert await counts(bench) == {"o1": 1, "o3": 1}
+    assert counted() - before == 2
+
+
+async def test_a_counter_with_a_bug_stops_no_sale(service_bench: BenchFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = await service_bench(SERVICE)
+
+    def stumble(_: object) -> None:
+        raise ValueError("a bug in a metric")
+
+    monkeypatch.setattr(bench.kit.desk, "count", stumble)
+    async with bench.client as client:
+        answer = await add(client, "a", 1)
+    assert answer.status_code == 201
+    assert await counts(bench) == {"a": 1}
 
 
 async def test_a_full_queue_says_so_and_does_nothing(service_bench: BenchFactory) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Response
+from prometheus_client import Counter
 
 from shared.contracts.orders import OrderCancelled, OrderCompleted, OrderConfirmed
 from shared.contracts.support import ReturnRequested
@@ -135,6 +136,14 @@ async def save(till: Till, connection: Connection) -> None:
     )
 
 
+COUNTED = Counter("till_names_counted_total", "Names whose count a transaction has changed.")
+
+
+def count_names(till: Till) -> None:
+    """After the commit."""
+    COUNTED.inc(len(till.changed))
+
+
 class AddIn(Body):
     """Units to add."""
 
@@ -160,5 +169,6 @@ SERVICE = Service(
     routes=routes,
     load=load,
     save=save,
+    count=count_names,
     package=__package__ or "tests.kit.till",
 )
