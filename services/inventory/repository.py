@@ -4,11 +4,15 @@ The protocol: whoever decides anything about a SKU holds the lock of its `stock_
 sorted order. That one lock guards the SKU's levels, every reservation of it, and the very set of orders that wait for it or
 hold it, also those that another replica is about to add: so no waiting order is overlooked and no hold is found too late.
 An order's SKUs never change, so they can be read before the lock; everything else is read after it.
+
+Whether a warehouse exists is guarded by an advisory lock on its code, taken before all else by who sets one up (alone) and by
+returns that name one (together): so no return is held for a warehouse that another replica has just set up.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from services.inventory.domain.held import HeldReturns, HeldUnits
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import Round, Shelves, parse_announce_key
 from services.inventory.domain.stock import StockItem, StockLevel
@@ -34,6 +38,10 @@ Skus = Mapping[str, Sequence[str]]
 async def load_shelves(messages: Sequence[Message], connection: Connection) -> Shelves:
     """Lock the SKUs that the batch touches, then read all that is about them. Raises Stale when others were faster."""
     touched = footprint_of(messages)
+    await _lock_codes(touched, connection)
+    for part in await _read_held(touched, connection):
+        touched.order(part.order_id)
+        touched.free([part.sku])
     rounds = {key: await _read_round(key, connection) for key in sorted(touched.rounds)}
     locked = await _lock_items(await _skus_to_lock(touched, rounds, connection), connection)
     breakable = await _read_breakable(touched, connection)
@@ -42,6 +50,7 @@ async def load_shelves(messages: Sequence[Message], connection: Connection) -> S
     reservations = await _read_reservations(orders, connection)
     _require_locked(breakable, reservations, locked.keys())
     await _read_levels(locked, connection)
+    held = {part.key: part for part in await _read_held(touched, connection)}
     stores = touched.stores | {item.store_id for item in locked.values()}
     return Shelves(
         warehouses=await read_warehouses(connection),
@@ -50,7 +59,40 @@ async def load_shelves(messages: Sequence[Message], connection: Connection) -> S
         reservations=reservations,
         queues=queues,
         rounds=rounds,
+        held=HeldReturns(held, dict(held)),
     )
+
+
+_LOCK_CODES = """
+SELECT CASE WHEN alone THEN pg_advisory_xact_lock(hashtextextended(code, 0))::text
+    ELSE pg_advisory_xact_lock_shared(hashtextextended(code, 0))::text END
+FROM unnest($1::text[], $2::bool[]) AS wanted(code, alone)
+"""
+
+
+async def _lock_codes(touched: Footprint, connection: Connection) -> None:
+    alone = {code for _, code in touched.set_up}
+    if codes := sorted(alone | touched.named):
+        locks = [f"inventory.warehouse/{code}" for code in codes]
+        await connection.fetch(_LOCK_CODES, locks, [code in alone for code in codes])
+
+
+_HELD = """
+SELECT return_id, order_id, store_id, sku, warehouse, quantity, held_at FROM held_return
+WHERE return_id = ANY($1)
+    OR (store_id, warehouse) IN (SELECT * FROM unnest($2::text[], $3::text[]))
+"""
+
+
+async def _read_held(touched: Footprint, connection: Connection) -> list[HeldUnits]:
+    """What is held of the returns that are put away, and for the warehouses that come to be.
+
+    Read before the SKUs are locked, to know them, and again after: another replica may have put it away meanwhile.
+    """
+    if not (touched.returns or touched.set_up):
+        return []
+    stores, codes = [store for store, _ in touched.set_up], [code for _, code in touched.set_up]
+    return [HeldUnits(**row) for row in await connection.fetch(_HELD, list(touched.returns), stores, codes)]
 
 
 async def _skus_to_lock(touched: Footprint, rounds: Mapping[str, Round], connection: Connection) -> list[str]:
@@ -250,6 +292,7 @@ async def save_shelves(shelves: Shelves, connection: Connection) -> None:
     await _add_movements(shelves, connection)
     await _add_adjustments(shelves, connection)
     await _save_channels(shelves, connection)
+    await _save_held(shelves.held, connection)
 
 
 _PUT_WAREHOUSES = """
@@ -422,6 +465,29 @@ async def _save_channels(shelves: Shelves, connection: Connection) -> None:
     buffers = [(*key, sku, buffer) for key, channel in channels for sku, buffer in sorted(channel.buffers.items())]
     if buffers:
         await connection.execute(_PUT_BUFFERS, *columns(buffers))
+
+
+_FORGET_HELD = """
+DELETE FROM held_return h USING unnest($1::text[], $2::text[], $3::text[]) AS gone(return_id, sku, warehouse)
+WHERE (h.return_id, h.sku, h.warehouse) = (gone.return_id, gone.sku, gone.warehouse)
+"""
+_KEEP_HELD = """
+INSERT INTO held_return (return_id, sku, warehouse, order_id, store_id, quantity, held_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[])
+"""
+
+
+async def _save_held(held: HeldReturns, connection: Connection) -> None:
+    changed = {key: part for key, part in sorted(held.units.items()) if held.stored.get(key) != part}
+    gone = held.stored.keys() - (held.units.keys() - changed.keys())
+    if gone:
+        await connection.execute(_FORGET_HELD, *columns(sorted(gone)))
+    if changed:
+        rows = [
+            (part.return_id, part.sku, part.warehouse, part.order_id, part.store_id, part.quantity, part.held_at)
+            for part in changed.values()
+        ]
+        await connection.execute(_KEEP_HELD, *columns(rows))
 
 
 def _json(value: Any) -> str:
