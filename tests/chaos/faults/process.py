@@ -117,16 +117,17 @@ def relay_frozen(service: str) -> Strike:
     """SIGSTOP of whoever owns the outbox, for longer than the lease lasts."""
 
     async def strike(cluster: Cluster, rng: Random) -> str:
-        owner, epoch = _owner(cluster, service)
+        owner, epoch = await _working_owner(cluster, service)
         other = next(process for process in cluster.replicas(service) if process is not owner)
-        pid = owner.freeze()
+        mark, pid = owner.mark(), owner.freeze()
         try:
             taken = await _until_owned(other, epoch, within=_TAKEN_OVER_WITHIN_S)
         finally:
             owner.thaw()
+        await _until_fenced(owner, mark)
         if owner.pid != pid:
             raise Harmless(f"{owner.name} {pid} died while it was frozen")
-        return f"{owner.name} was frozen with epoch {epoch}, {other.name} took over with epoch {taken}"
+        return f"{owner.name} was frozen with epoch {epoch}, {other.name} took over with epoch {taken}, the first was fenced"
 
     return strike
 
@@ -135,7 +136,7 @@ def relay_robbed(service: str) -> Strike:
     """The lease gets another owner while its owner is at work: what it then sends it may no longer mark."""
 
     async def strike(cluster: Cluster, rng: Random) -> str:
-        owner, epoch = _owner(cluster, service)
+        owner, epoch = await _working_owner(cluster, service)
         mark = owner.mark()
         database = await asyncpg.connect(cluster.database_url(service))
         try:
@@ -150,9 +151,7 @@ def relay_robbed(service: str) -> Strike:
             if asyncio.get_running_loop().time() > deadline:
                 raise Harmless(f"nobody took the outbox of {service} back")
             await asyncio.sleep(0.2)
-        fenced = [line for line in owner.said(mark, event="relay.retry") if "Fenced" in line["error"]]
-        if not fenced:
-            raise Harmless(f"{owner.name} never noticed that epoch {epoch} was over")
+        await _until_fenced(owner, mark)
         return (
             f"{owner.name} was fenced at epoch {epoch}, the outbox is owned with epoch {_last_epoch(cluster, service)}"
         )
@@ -178,6 +177,36 @@ def consumer_frozen(service: str) -> Strike:
         return f"{victim.name} was frozen, given up by its group, and came back as a member"
 
     return strike
+
+
+_LEASE = "SELECT epoch, expires_at FROM relay_lease WHERE name = 'outbox'"
+
+
+async def _working_owner(cluster: Cluster, service: str) -> tuple[Process, int]:
+    """The owner of the outbox and the epoch, when it is seen to renew its lease: one that has just died does not."""
+    database = await asyncpg.connect(cluster.database_url(service))
+    try:
+        deadline = asyncio.get_running_loop().time() + _TAKEN_OVER_WITHIN_S
+        before = await database.fetchrow(_LEASE)
+        while asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.3)
+            now = await database.fetchrow(_LEASE)
+            process, epoch = _owner(cluster, service)
+            if before and now and before["epoch"] == now["epoch"] == epoch and before["expires_at"] < now["expires_at"]:
+                return process, epoch
+            before = now if before is None or now is None or before["epoch"] != now["epoch"] else before
+        raise Harmless(f"nobody is at work on the outbox of {service}")
+    finally:
+        await database.close()
+
+
+async def _until_fenced(owner: Process, mark: int) -> None:
+    """Until the former owner has noticed that it is not the owner any more. `Harmless`."""
+    deadline = asyncio.get_running_loop().time() + _TAKEN_OVER_WITHIN_S
+    while not any("Fenced" in line["error"] for line in owner.said(mark, event="relay.retry")):
+        if asyncio.get_running_loop().time() > deadline:
+            raise Harmless(f"{owner.name} never noticed that it does not own the outbox any more")
+        await asyncio.sleep(0.2)
 
 
 def _owner(cluster: Cluster, service: str) -> tuple[Process, int]:
