@@ -2,6 +2,7 @@
 
 from services.payments.domain.books import Books
 from services.payments.domain.moves import ACTION_DEADLINE, RENEWAL_DEADLINE
+from services.payments.usecases.answer_again import answer_again
 from services.payments.usecases.capture_payment import capture_at_delivery, capture_at_dispatch
 from services.payments.usecases.expire_action import expire_action
 from services.payments.usecases.hear_provider import hear_provider
@@ -14,7 +15,7 @@ from services.payments.usecases.request_payment import request_payment
 from services.payments.usecases.request_refund import RequestRefund, request_refund
 from services.payments.usecases.undo_payment import undo_payment
 from shared.contracts.logistics import ShipmentDelivered, ShipmentDispatched
-from shared.contracts.orders import OrderCancelled, OrderRejected, PaymentRequested
+from shared.contracts.orders import AnswerAwaited, OrderCancelled, OrderRejected, PaymentRequested
 from shared.contracts.support import ReturnApproved, ReturnReceived
 from shared.messaging.routing import Router
 
@@ -24,6 +25,7 @@ def routes(on: Router[Books]) -> None:
     on(PaymentRequested, request_payment)
     on(OrderRejected, undo_payment)
     on(OrderCancelled, undo_payment)
+    on(AnswerAwaited, answer_again)
     on(ShipmentDispatched, capture_at_dispatch)
     on(ShipmentDelivered, capture_at_delivery)
     on(ReturnApproved, refund_kept_goods)

@@ -23,6 +23,11 @@ _WORDS: Mapping[str, tuple[Callable[[Payment, Charge | None], str], str]] = {
 }
 
 
+def has_words(code: str) -> bool:
+    """Whether others are told of it as the payment's trouble; a refund's is told as the refund's."""
+    return code in _WORDS
+
+
 def reason_for(code: str, payment: Payment, charge: Charge | None) -> Reason:
     """Why a person must look, and what would clear it. Raises KeyError for a code that has no words."""
     words, clears_with = _WORDS[code]
