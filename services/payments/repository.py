@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from services.payments import counters
 from services.payments.domain.attempt import Attempt
 from services.payments.domain.books import Books, EarlyWebhook
 from services.payments.domain.charge import ChargeStatus
@@ -17,7 +16,7 @@ from shared.contracts.logistics import ShipmentDelivered, ShipmentDispatched
 from shared.contracts.orders import AnswerAwaited, OrderCancelled, OrderRejected, PaymentRequested
 from shared.contracts.support import ReturnApproved, ReturnReceived
 from shared.contracts.values import PaymentMethod, PaymentMode
-from shared.database import Connection, Row
+from shared.database import Connection, Row, columns
 from shared.effects import Answered, Due
 from shared.messaging.message import Message
 from shared.money import Money
@@ -50,16 +49,15 @@ async def save_books(books: Books, connection: Connection) -> None:
     known: Rows = books.as_loaded.get("payments", {})
     payments = [_payment_row(payment) for payment in books.payments.values()]
     if added := [row for row in payments if row[0] not in known]:
-        await connection.execute(_INSERT_PAYMENTS, *_columns(added))
+        await connection.execute(_INSERT_PAYMENTS, *columns(added))
     if changed := [row for row in payments if row[0] in known and known[row[0]] != row]:
-        await connection.execute(_UPDATE_PAYMENTS, *_columns(changed))
+        await connection.execute(_UPDATE_PAYMENTS, *columns(changed))
     if attempts := _changed(_attempt_rows(books.payments.values()), books.as_loaded.get("attempts", {})):
-        await connection.execute(_PUT_ATTEMPTS, *_columns(attempts))
+        await connection.execute(_PUT_ATTEMPTS, *columns(attempts))
     if refunds := _changed(_refund_rows(books.payments.values()), books.as_loaded.get("refunds", {})):
-        await connection.execute(_PUT_REFUNDS, *_columns(refunds))
+        await connection.execute(_PUT_REFUNDS, *columns(refunds))
     await _save_early(books, connection)
     await _append_to_ledger(books, connection)
-    counters.count(books)
 
 
 # ── Which orders ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -332,9 +330,9 @@ async def _append_to_ledger(books: Books, connection: Connection) -> None:
     new = [(payment, transaction) for payment in books.payments.values() for transaction in payment.postings]
     if not new:
         return
-    await connection.execute(_APPEND_TRANSACTIONS, *_columns([_transaction_row(*pair) for pair in new]))
+    await connection.execute(_APPEND_TRANSACTIONS, *columns([_transaction_row(*pair) for pair in new]))
     entries = [row for payment, transaction in new for row in _entry_rows(payment, transaction)]
-    await connection.execute(_APPEND_ENTRIES, *_columns(entries))
+    await connection.execute(_APPEND_ENTRIES, *columns(entries))
 
 
 def _transaction_row(payment: Payment, transaction: LedgerTransaction) -> tuple[Any, ...]:
@@ -363,15 +361,11 @@ async def _save_early(books: Books, connection: Connection) -> None:
         await connection.execute(
             "DELETE FROM early_webhook e USING unnest($1::text[], $2::text[]) AS g(order_id, webhook_id)"
             " WHERE e.order_id = g.order_id AND e.webhook_id = g.webhook_id",
-            *_columns(gone),
+            *columns(gone),
         )
     if new := [after[key] for key in sorted(after.keys() - before.keys())]:
         await connection.execute(
             "INSERT INTO early_webhook (order_id, webhook_id, attempt_key, received_at)"
             " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) ON CONFLICT DO NOTHING",
-            *_columns([(kept.order_id, kept.webhook_id, kept.attempt_key, kept.received_at) for kept in new]),
+            *columns([(kept.order_id, kept.webhook_id, kept.attempt_key, kept.received_at) for kept in new]),
         )
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
