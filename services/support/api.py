@@ -12,6 +12,7 @@ from services.support.schemas import (
     MessageIn,
     OrderId,
     ReceiptIn,
+    RelocationIn,
     ReturnId,
     ReturnIn,
     ReturnOut,
@@ -26,6 +27,7 @@ from services.support.usecases.approve_return import ApproveReturn
 from services.support.usecases.open_ticket import OpenTicket
 from services.support.usecases.receive_return import ReceiveReturn
 from services.support.usecases.refuse_return import RefuseReturn
+from services.support.usecases.relocate_return import RelocateReturn
 from services.support.usecases.request_return import RequestReturn
 from services.support.usecases.resolve_ticket import ResolveTicket
 from shared.errors import Kind, Refusal, Refused
@@ -95,6 +97,22 @@ async def receive(
     """The goods are back and graded: sellable units go on the shelf, what is owed goes back to the buyer."""
     command = ReceiveReturn(caller.store_id, return_id, body.warehouse, body.received(), body.refund)
     return await commands.execute(caller, command)
+
+
+@router.post(
+    "/returns/{return_id}/relocation",
+    operation_id="returns.relocate",
+    responses={200: {"model": ReturnOut}, **PROBLEMS},
+    response_class=Response,
+)
+async def relocate(
+    return_id: ReturnId,
+    body: RelocationIn,
+    caller: Annotated[Caller, requires("returns:receive", idempotent=True)],
+    commands: Commands,
+) -> Response:
+    """Goods that are on no shelf (`restock` is `held`) are in this warehouse: inventory puts them there."""
+    return await commands.execute(caller, RelocateReturn(caller.store_id, return_id, body.warehouse))
 
 
 @router.get("/returns", operation_id="returns.list", responses=PROBLEMS, dependencies=_only_known)

@@ -12,13 +12,15 @@ from services.support.usecases.note_return import (
     note_refund,
     note_requested_refund,
     note_restock,
+    note_restock_held,
 )
 from services.support.usecases.open_ticket import OpenTicket, open_ticket
 from services.support.usecases.receive_return import ReceiveReturn, receive_return
 from services.support.usecases.refuse_return import RefuseReturn, refuse_return
+from services.support.usecases.relocate_return import RelocateReturn, relocate_return
 from services.support.usecases.request_return import RequestReturn, request_return
 from services.support.usecases.resolve_ticket import ResolveTicket, resolve_ticket
-from shared.contracts.inventory import StockRestocked
+from shared.contracts.inventory import RestockHeld, StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived, ShipmentDelivered, ShipmentDispatched
 from shared.contracts.orders import OrderCancelled, OrderPlaced
 from shared.contracts.payments import RefundFailed, RefundRequested, RefundSucceeded
@@ -35,8 +37,10 @@ def routes(on: Router[Cases]) -> None:
     on(ApproveReturn, approve_return)
     on(RefuseReturn, refuse_return)
     on(ReceiveReturn, receive_return)
+    on(RelocateReturn, relocate_return)
     on(ReturnParcelArrived, note_parcel)
     on(StockRestocked, note_restock)
+    on(RestockHeld, note_restock_held)
     on(RefundRequested, note_requested_refund)
     on(RefundSucceeded, note_refund)
     on(RefundFailed, note_failed_refund)

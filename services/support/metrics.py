@@ -20,6 +20,7 @@ _GAUGES = {
     ),
     "returns_open": Gauge("freeport_returns_open", "Returns that are not settled."),
     "refunds_failed": Gauge("freeport_returns_refund_failed", "Returns whose refund failed: a person must look."),
+    "restocks_held": Gauge("freeport_returns_restock_held", "Returns whose goods are on no shelf: no such warehouse."),
     "refunds_short": Gauge("freeport_returns_refund_short", "Returns that were paid as far as the charge reached."),
 }
 

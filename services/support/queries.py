@@ -96,7 +96,8 @@ async def counts(database: Database) -> Mapping[str, int]:
             (SELECT count(*) FROM ticket WHERE first_response_breached) AS tickets_breached,
             (SELECT count(*) FROM return_case WHERE state IN ('requested', 'approved', 'parcel_arrived')) AS returns_open,
             (SELECT count(*) FROM return_case WHERE refund = 'failed') AS refunds_failed,
-            (SELECT count(*) FROM return_case WHERE refund = 'short') AS refunds_short
+            (SELECT count(*) FROM return_case WHERE refund = 'short') AS refunds_short,
+            (SELECT count(*) FROM return_case WHERE restock = 'held') AS restocks_held
         """
     )
     assert row is not None  # noqa: S101 - an aggregate always gives a row

@@ -15,9 +15,10 @@ from services.support.usecases.approve_return import ApproveReturn
 from services.support.usecases.open_ticket import OpenTicket
 from services.support.usecases.receive_return import ReceiveReturn
 from services.support.usecases.refuse_return import RefuseReturn
+from services.support.usecases.relocate_return import RelocateReturn
 from services.support.usecases.request_return import RequestReturn
 from services.support.usecases.resolve_ticket import ResolveTicket
-from shared.contracts.inventory import StockRestocked
+from shared.contracts.inventory import RestockHeld, StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived, ShipmentDelivered, ShipmentDispatched
 from shared.contracts.orders import OrderCancelled, OrderPlaced
 from shared.contracts.payments import RefundFailed, RefundRequested, RefundSucceeded
@@ -68,9 +69,16 @@ class _Named:
                 self.orders.add(body.order_id)
             case RequestReturn():
                 self.orders_with_returns.add(body.order_id)
-            case ApproveReturn() | RefuseReturn() | ReceiveReturn():
+            case ApproveReturn() | RefuseReturn() | ReceiveReturn() | RelocateReturn():
                 self.returns.add(body.return_id)
-            case ReturnParcelArrived() | StockRestocked() | RefundRequested() | RefundSucceeded() | RefundFailed():
+            case (
+                ReturnParcelArrived()
+                | StockRestocked()
+                | RestockHeld()
+                | RefundRequested()
+                | RefundSucceeded()
+                | RefundFailed()
+            ):
                 self.orders_with_returns.add(body.order_id)
             case OpenTicket():
                 self.orders |= {body.order_id} if body.order_id else set()
@@ -193,13 +201,16 @@ def _purchase_row(purchase: Purchase) -> tuple[Any, ...]:
 
 _RETURNS = """
     unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::text[], $9::bigint[], $10::bigint[],
-           $11::jsonb[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::bigint[], $17::jsonb[])
+           $11::jsonb[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::bigint[], $17::jsonb[],
+           $18::jsonb[], $19::text[])
     AS given(id, order_id, store_id, state, restock, refund, send_back, currency, promised_amount, refunded_amount, refused_because,
-             requested_at, decided_at, arrived_at, received_at, under_way_amount, refund_because)
+             requested_at, decided_at, arrived_at, received_at, under_way_amount, refund_because, restock_because,
+             relocated_to)
 """
 _INSERT_RETURNS = f"""
 INSERT INTO return_case (id, order_id, store_id, state, restock, refund, send_back, currency, promised_amount, refunded_amount,
-                         refused_because, requested_at, decided_at, arrived_at, received_at, under_way_amount, refund_because)
+                         refused_because, requested_at, decided_at, arrived_at, received_at, under_way_amount, refund_because,
+                         restock_because, relocated_to)
 SELECT * FROM {_RETURNS}
 """  # noqa: S608 - made of constants
 _UPDATE_RETURNS = f"""
@@ -207,7 +218,8 @@ UPDATE return_case SET
     state = given.state, restock = given.restock, refund = given.refund, send_back = given.send_back, currency = given.currency,
     promised_amount = given.promised_amount, refunded_amount = given.refunded_amount, refused_because = given.refused_because,
     decided_at = given.decided_at, arrived_at = given.arrived_at, received_at = given.received_at,
-    under_way_amount = given.under_way_amount, refund_because = given.refund_because
+    under_way_amount = given.under_way_amount, refund_because = given.refund_because,
+    restock_because = given.restock_because, relocated_to = given.relocated_to
 FROM {_RETURNS}
 WHERE return_case.id = given.id
 """  # noqa: S608 - made of constants
@@ -253,6 +265,8 @@ def _return_row(case: Return) -> tuple[Any, ...]:
         case.received_at,
         case.under_way,
         case.refund_because,
+        case.restock_because,
+        case.relocated_to,
     )
 
 

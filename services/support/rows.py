@@ -67,6 +67,8 @@ def return_from(row: Row, lines: Sequence[Row], received: Sequence[Row]) -> Retu
             )
             for line in received
         ),
+        restock_because=None if row["restock_because"] is None else Reason(**row["restock_because"]),
+        relocated_to=row["relocated_to"],
         refused_because=None if because is None else Reason(**because),
         decided_at=row["decided_at"],
         arrived_at=row["arrived_at"],

@@ -20,6 +20,8 @@ _UNITS = 1_000_000
 OrderId = Annotated[str, Field(pattern=r"^ord_[0-9a-z]{26}$", examples=["ord_01jc2v8k9q4t6x0m3n5p7r9s1v"])]
 ReturnId = Annotated[str, Field(pattern=r"^ret_[0-9a-z]{26}$")]
 TicketId = Annotated[str, Field(pattern=r"^tkt_[0-9a-z]{26}$")]
+WarehouseCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$", examples=["DE-1"])]
+"""A warehouse's code as inventory takes it. Whether there is such a warehouse only inventory knows: it holds what it cannot put away."""
 Quantity = Annotated[int, Field(ge=1, le=_UNITS)]
 
 
@@ -100,7 +102,7 @@ class ReceiptIn(Body):
         {"warehouse": "DE-1", "lines": [{"sku": "MUG-01", "quantity": 1, "grade": "damaged"}], "refund": False},
     )
 
-    warehouse: Text
+    warehouse: WarehouseCode
     lines: tuple[ReceivedLineIn, ...] = Field(min_length=1, max_length=1000)
     refund: bool = Field(True, description="False where no money is to go back for it, as after an exchange.")
 
@@ -109,6 +111,14 @@ class ReceiptIn(Body):
             ReceivedLine(sku=line.sku, quantity=line.quantity, grade=line.grade, warehouse=self.warehouse)
             for line in self.lines
         )
+
+
+class RelocationIn(Body):
+    """The goods of a received return are in this warehouse, not in the one that the receipt named."""
+
+    model_config = examples({"warehouse": "DE-1"})
+
+    warehouse: WarehouseCode
 
 
 class ReturnLineOut(View):
@@ -152,6 +162,8 @@ class ReturnOut(View):
     send_back: bool
     lines: list[ReturnLineOut]
     received: list[ReceivedLineOut]
+    restock_because: OpenReasonOut | None = Field(None, description="Why the goods are on no shelf yet.")
+    relocated_to: str | None = Field(None, description="Where they are, if not where the receipt said.")
     refund_promised: Money | None
     refund_paid: Money | None
     refund_owed: Money | None = Field(

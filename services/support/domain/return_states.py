@@ -22,6 +22,7 @@ class RestockState(StrEnum):
     NONE = "none"
     PENDING = "pending"
     RESTOCKED = "restocked"
+    HELD = "held"  # on no shelf, because the warehouse that was named is not set up
 
 
 class RefundState(StrEnum):

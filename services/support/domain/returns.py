@@ -44,6 +44,8 @@ class Return:
     under_way: int = 0  # minor units that payments has told to be on their way
     refund_because: Reason | None = None  # why not all of it went
     received: tuple[ReceivedLine, ...] = ()
+    restock_because: Reason | None = None  # why the goods are on no shelf yet
+    relocated_to: str | None = None  # where they are instead of where the receipt said
     refused_because: Reason | None = None
     decided_at: datetime | None = None
     arrived_at: datetime | None = None
@@ -90,7 +92,15 @@ class Return:
 
     def restocked(self) -> None:
         """Inventory has the sellable units on the shelf."""
-        self.restock = RestockState.RESTOCKED
+        self.restock, self.restock_because = RestockState.RESTOCKED, None
+
+    def restock_held(self, because: Reason) -> None:
+        """Inventory can put them on no shelf yet."""
+        self.restock, self.restock_because = RestockState.HELD, because
+
+    def relocate(self, warehouse: str) -> None:
+        """They are in this warehouse; inventory hears it and puts them there."""
+        self.restock, self.restock_because, self.relocated_to = RestockState.PENDING, None, warehouse
 
     def follow(self, money: ReturnMoney, currency: str, because: Reason | None = None) -> None:
         """Payments told something about the money of this return; `because` says why it is not all of it."""
@@ -155,6 +165,8 @@ class Return:
             "send_back": self.send_back,
             "lines": [{"sku": line.sku, "quantity": line.quantity, "reason": line.reason} for line in self.lines],
             "received": list(self.received),
+            "restock_because": self.restock_because,
+            "relocated_to": self.relocated_to,
             "refund_promised": self.promised,
             "refund_paid": self.refunded,
             "refund_owed": self.refund_owed,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from services.support.domain.cases import Cases
 from services.support.domain.money_back import KnownRefund, Outcome
-from shared.contracts.inventory import StockRestocked
+from shared.contracts.inventory import RestockHeld, StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived
 from shared.contracts.payments import CHARGED_TWICE, RefundFailed, RefundRequested, RefundSucceeded
 from shared.contracts.values import Reason
@@ -24,6 +24,14 @@ def note_restock(restocked: StockRestocked, cases: Cases, moment: Moment) -> Eff
     """The sellable units are on the shelf."""
     claim = cases.returns[restocked.return_id]
     claim.restocked()
+    cases.touch(claim)
+    return ()
+
+
+def note_restock_held(held: RestockHeld, cases: Cases, moment: Moment) -> Effects:
+    """The sellable units are on no shelf, because nobody has set up the warehouse that the receipt named."""
+    claim = cases.returns[held.return_id]
+    claim.restock_held(held.reason)
     cases.touch(claim)
     return ()
 

@@ -13,11 +13,11 @@ import pytest_asyncio
 from services.support.main import SERVICE
 from services.support.metrics import measure
 from services.support.tables import metadata
-from shared.contracts.inventory import StockRestocked
+from shared.contracts.inventory import RestockHeld, StockRestocked
 from shared.contracts.logistics import ReturnParcelArrived, ShipmentDelivered
 from shared.contracts.orders import OrderCancelled, OrderPlaced
 from shared.contracts.payments import RefundFailed, RefundRequested, RefundSucceeded
-from shared.contracts.support import ReturnApproved, ReturnReceived, ReturnRefused, ReturnRequested
+from shared.contracts.support import ReturnApproved, ReturnReceived, ReturnRefused, ReturnRelocated, ReturnRequested
 from shared.contracts.values import Allocation, Reason
 from shared.ids import new_id
 from tests.builders.support import NOON, a_dispatch, a_placed, euros
@@ -147,6 +147,29 @@ async def test_a_refund_that_fell_short_is_shown_with_what_is_owed(bench: Bench,
     found = (await bench.client.get(f"/v1/returns/{claim['id']}")).json()
     assert (found["refund"], found["refund_paid"]["amount"], found["refund_owed"]["amount"]) == ("short", "400", "600")
     assert found["refund_because"]["code"] == "refund.exceeds_captured"
+
+
+async def test_goods_in_an_unknown_warehouse_are_shown_and_said_to_be_elsewhere(bench: Bench, post: Post) -> None:
+    placed = await a_shipped_order(bench)
+    claim = await post("/v1/returns", a_claim(placed, approve=True, send_back=True), status=201)
+    path = f"/v1/returns/{claim['id']}"
+    assert (await post(f"{path}/receipt", a_receipt() | {"warehouse": "no such place"}, status=422))["code"]
+    await post(f"{path}/receipt", a_receipt() | {"warehouse": "ATL"})
+    assert (await post(f"{path}/relocation", {"warehouse": "DE-1"}, status=409))["code"] == "return.not_held"
+    because = Reason(
+        code="warehouse.unknown", message="there is no warehouse ATL", clears_with="PUT /v1/warehouses/ATL"
+    )
+    await bench.deliver(RestockHeld(order_id=placed.order_id, return_id=claim["id"], lines=(), reason=because))
+    found = (await bench.client.get(path)).json()
+    assert (found["restock"], found["restock_because"]["clears_with"]) == ("held", "PUT /v1/warehouses/ATL")
+    moved = await post(f"{path}/relocation", {"warehouse": "DE-1"})
+    assert (moved["restock"], moved["relocated_to"]) == ("pending", "DE-1")
+    (relocated,) = await bench.published(ReturnRelocated)
+    assert (relocated.return_id, relocated.warehouse) == (claim["id"], "DE-1")
+    shelf = (Allocation(sku="MUG", warehouse="DE-1", country="DE", quantity=1),)
+    await bench.deliver(StockRestocked(order_id=placed.order_id, return_id=claim["id"], allocations=shelf))
+    found = (await bench.client.get(path)).json()
+    assert (found["restock"], found["restock_because"]) == ("restocked", None)
 
 
 async def test_cheap_goods_are_refunded_and_kept(bench: Bench, post: Post) -> None:
