@@ -107,7 +107,7 @@ class LetterOut(View):
 
     id: str
     service: str
-    source: Literal["event", "record", "deadline", "call", "stream"]
+    source: Literal["event", "record", "gap", "deadline", "call", "stream"]
     topic: str
     key: str
     sequence: int | None
@@ -182,7 +182,7 @@ def dead_letters(service: str) -> APIRouter:
         _: Reader,
         database: Reads,
         state: Literal["open", "redriven", "parked"] = "open",
-        source: Literal["", "event", "record", "deadline", "call", "stream"] = "",
+        source: Literal["", "event", "record", "gap", "deadline", "call", "stream"] = "",
         topic: Filter = "",
         key: Filter = "",
         limit: Limit = 50,

@@ -96,6 +96,7 @@ class Kit(Generic[Config]):
     commands: http.CommandRunner
     committed: Committed = field(default_factory=Committed)
     ready: bool = True
+    kafka: Callable[[], str] = lambda: "unused"
 
     def set_ready(self) -> None:
         """The consumer has joined its group."""
@@ -255,7 +256,14 @@ SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL),
 """
 _GAUGES = (telemetry.OUTBOX_PENDING, telemetry.OUTBOX_AGE, telemetry.PARKED)
 _FORGET_KEYS = "DELETE FROM idempotency_key WHERE ctid IN (SELECT ctid FROM idempotency_key WHERE created_at < now() - interval '72 hours' LIMIT 5000)"
-_FORGET_CALLS = "DELETE FROM outside_call WHERE ctid IN (SELECT ctid FROM outside_call WHERE done_at < now() - interval '7 days' LIMIT 5000)"
+# A call whose answer could not be decided is kept until somebody has settled that.
+_FORGET_CALLS = """
+DELETE FROM outside_call WHERE ctid IN (
+    SELECT c.ctid FROM outside_call c WHERE c.done_at < now() - interval '7 days'
+        AND NOT EXISTS (SELECT FROM dead_letter d WHERE d.state = 'open' AND d.source = 'call' AND d.key = c.id)
+    LIMIT 5000
+)
+"""
 
 
 async def keep_house(database: Database, relay: Relay) -> None:
@@ -266,6 +274,7 @@ async def keep_house(database: Database, relay: Relay) -> None:
             for row in await database.fetch(_AGES):
                 for gauge, value in zip(_GAUGES, row.values(), strict=True):
                     gauge.set(float(value))
+            await deadletters.note_gaps(database)
             await deadletters.measure(database)
             size, idle = database.pool_state()
             telemetry.POOL.labels("idle").set(idle)

@@ -1,8 +1,9 @@
 """What cannot be decided is set aside with its reason, halts its own key, and waits for a person.
 
-A letter has one of five sources: an `event` (its key is halted in this consumer), a `record` whose stream or sequence
-cannot be read (nothing is halted), a `deadline`, the answer to a `call`, and a `stream` of this service's own, whose
-event Kafka will not take. A person lets it be decided again (`redrive`) or gives it up (`park`); both are written down.
+A letter has one of six sources: an `event` (its key is halted in this consumer), a `record` whose stream or sequence
+cannot be read (nothing is halted), a `gap` (an event that has not come, and others wait for it), a `deadline`, the answer to
+a `call`, and a `stream` of this service's own, whose event Kafka will not take. A person lets it be decided again (`redrive`)
+or gives it up (`park`); both are written down.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,9 @@ from shared.ids import derive_id, new_id
 from shared.messaging.codec import SKIPPED, Envelope, Malformed
 from shared.messaging.positions import STATE_TOPICS
 
-SOURCES = ("event", "record", "deadline", "call", "stream")
+SOURCES = ("event", "record", "gap", "deadline", "call", "stream")
+PATIENCE_S = 60.0
+"""For how long an event may wait for its predecessor before that is a matter for a person."""
 
 # Undecidable again after a redrive, a letter is open again. What was parked stays so when it is merely read again, which
 # happens to records and to states; a deadline or a call of that name is another one.
@@ -30,7 +33,7 @@ ON CONFLICT (id) DO UPDATE
 SET state = 'open', note = '', settled_at = NULL, headers = excluded.headers, payload = excluded.payload,
     error = excluded.error, attempts = l.attempts + excluded.attempts,
     failed_at = CASE WHEN l.state = 'open' THEN l.failed_at ELSE excluded.failed_at END
-WHERE l.source <> 'record' AND (l.state <> 'parked' OR l.source <> 'event')
+WHERE l.source NOT IN ('record', 'gap') AND (l.state <> 'parked' OR l.source <> 'event')
 """
 
 
@@ -123,6 +126,42 @@ async def bury_record(
     telemetry.EVENTS_CONSUMED.labels(topic, "dead").inc()
 
 
+_GAPS = """
+SELECT p.consumer, p.topic, p.key, p.sequence + 1 AS missing, min(m.sequence) AS first_waiting, count(*) AS waiting
+FROM parked_message m JOIN stream_position p USING (consumer, topic, key)
+WHERE NOT p.halted AND NOT p.topic = ANY($2) AND NOT EXISTS (
+    SELECT FROM dead_letter d WHERE d.state = 'open' AND d.source = 'gap'
+        AND d.consumer = p.consumer AND d.topic = p.topic AND d.key = p.key AND d.sequence = p.sequence + 1)
+GROUP BY p.consumer, p.topic, p.key, p.sequence
+HAVING min(m.parked_at) < now() - make_interval(secs => $1) AND min(m.sequence) > p.sequence + 1
+ORDER BY p.topic, p.key LIMIT 200
+"""
+_FILLED = """
+UPDATE dead_letter l SET state = 'redriven', note = 'it came by itself', settled_at = now()
+FROM stream_position p WHERE l.state = 'open' AND l.source = 'gap'
+    AND p.consumer = l.consumer AND p.topic = l.topic AND p.key = l.key AND p.sequence >= l.sequence
+"""
+
+
+async def note_gaps(database: Database, *, patience_s: float = PATIENCE_S) -> None:
+    """Write a letter for every event that others have long waited for, and close those of events that came after all."""
+    await database.execute(_FILLED)
+    for gap in await database.fetch(_GAPS, patience_s, STATE_TOPICS):
+        async with database.transaction() as connection:
+            await bury(
+                connection,
+                source="gap",
+                consumer=gap["consumer"],
+                topic=gap["topic"],
+                key=gap["key"],
+                sequence=gap["missing"],
+                headers={},
+                payload="",
+                error=f"not come yet: {gap['waiting']} behind it wait, from #{gap['first_waiting']} on",
+                attempts=0,
+            )
+
+
 _HALT_STREAM = "UPDATE stream_head SET halted = true WHERE topic = $1 AND key = $2"
 
 
@@ -198,7 +237,7 @@ async def _open_letter(letter_id: str, connection: Connection) -> Mapping[str, A
     place = await connection.fetchrow("SELECT consumer, topic, key, source FROM dead_letter WHERE id = $1", letter_id)
     if place is None:
         raise not_found("dead_letter", letter_id)
-    if place["source"] == "event":
+    if place["source"] in ("event", "gap"):
         await _reached(place["consumer"], place["topic"], place["key"], connection)
     letter = await connection.fetchrow("SELECT * FROM dead_letter WHERE id = $1 FOR UPDATE", letter_id)
     if letter is None:
@@ -258,6 +297,29 @@ async def _refuse_record(letter: Mapping[str, Any], connection: Connection) -> N
     )
 
 
+async def _refuse_gap(letter: Mapping[str, Any], connection: Connection) -> None:
+    raise Refused(
+        Refusal(
+            code="dead_letter.not_here",
+            detail=f"event #{letter['sequence']} has not come, so there is nothing to decide",
+            clears_with="its publisher's sending it again",
+        )
+    )
+
+
+async def _park_gap(letter: Mapping[str, Any], connection: Connection) -> None:
+    stream = letter["consumer"], letter["topic"], letter["key"]
+    reached = await _reached(*stream, connection)
+    if reached >= letter["sequence"]:
+        return
+    first_waiting = await connection.fetchval(
+        "SELECT min(sequence) FROM parked_message WHERE consumer = $1 AND topic = $2 AND key = $3 AND sequence > $4",
+        *stream,
+        reached,
+    )
+    await _move(*stream, (first_waiting or letter["sequence"] + 1) - 1, connection, halted=False)
+
+
 async def _redrive_deadline(letter: Mapping[str, Any], connection: Connection) -> None:
     await connection.execute(
         "INSERT INTO deadline (kind, key, due_at, context) VALUES ($1, $2, now(), $3) ON CONFLICT DO NOTHING",
@@ -303,11 +365,12 @@ async def _park_stream(letter: Mapping[str, Any], connection: Connection) -> Non
 _REDRIVES = {
     "event": _redrive_event,
     "record": _refuse_record,
+    "gap": _refuse_gap,
     "deadline": _redrive_deadline,
     "call": _redrive_call,
     "stream": _release_stream,
 }
-_PARKS = {"event": _park_event, "stream": _park_stream}
+_PARKS = {"event": _park_event, "gap": _park_gap, "stream": _park_stream}
 
 
 # ── Positions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -352,7 +415,7 @@ SELECT l.id, l.source, l.consumer, l.topic, l.key, l.sequence, l.error, l.attemp
         SELECT FROM parked_message m
         WHERE m.consumer = l.consumer AND m.topic = l.topic AND m.key = l.key AND m.sequence = l.sequence) AS copied,
     CASE WHEN l.state <> 'redriven' THEN false
-        WHEN l.source = 'event' THEN EXISTS (
+        WHEN l.source IN ('event', 'gap') THEN EXISTS (
             SELECT FROM stream_position p
             WHERE p.consumer = l.consumer AND p.topic = l.topic AND p.key = l.key AND p.sequence >= l.sequence)
         WHEN l.source = 'deadline' THEN NOT EXISTS (SELECT FROM deadline d WHERE d.kind = l.topic AND d.key = l.key)
@@ -364,7 +427,7 @@ SELECT l.id, l.source, l.consumer, l.topic, l.key, l.sequence, l.error, l.attemp
 FROM dead_letter l CROSS JOIN LATERAL (
     SELECT count(*) AS waiting, min(sequence) AS first_waiting, max(sequence) AS last_waiting FROM (
         SELECT m.sequence FROM parked_message m
-        WHERE l.state = 'open' AND l.source = 'event'
+        WHERE l.state = 'open' AND l.source IN ('event', 'gap')
             AND m.consumer = l.consumer AND m.topic = l.topic AND m.key = l.key AND m.sequence > l.sequence
         UNION ALL
         SELECT o.sequence FROM outbox o
@@ -409,7 +472,7 @@ async def found(database: Database, letter_id: str) -> Mapping[str, Any]:
 
 _CHOSEN = """
 SELECT id, failed_at FROM dead_letter
-WHERE state = 'open' AND source <> 'record' AND failed_at <= $1 AND ($2 = '' OR topic = $2) AND ($3 = '' OR key = $3)
+WHERE state = 'open' AND source NOT IN ('record', 'gap') AND failed_at <= $1 AND ($2 = '' OR topic = $2) AND ($3 = '' OR key = $3)
     AND ($4 = '' OR strpos(error, $4) > 0) AND ($5::timestamptz IS NULL OR failed_at >= $5)
     AND ($6::timestamptz IS NULL OR (failed_at, id) > ($6, $7))
 ORDER BY failed_at, id LIMIT $8

@@ -81,7 +81,7 @@ parked_message = Table(
     _instant("parked_at", default=True),
 )
 
-# What could not be decided, with the reason. `source` is event, record, deadline, call or stream.
+# What could not be decided, with the reason. `source` is event, record, gap, deadline, call or stream.
 dead_letter = Table(
     "dead_letter",
     metadata,

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared import telemetry
+from shared import runtime, telemetry
 from shared.contracts.catalog import ProductWithdrawn
 from shared.contracts.orders import OrderCancelled, OrderConfirmed
 from shared.contracts.values import Allocation
@@ -316,6 +316,51 @@ async def test_a_parked_letter_never_takes_effect_and_what_waited_goes_on(servic
     assert (given_up["note"], given_up["decided"]) == ("the cause is gone", False)
 
 
+# ── Events that do not come ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_event_that_others_wait_for_too_long_is_a_letter_and_closed_when_it_comes(
+    service_bench: BenchFactory,
+) -> None:
+    bench = await service_bench(SERVICE)
+    first, *others = (bench.envelope(confirmed("o")) for _ in range(4))
+    await bench.settle(others)
+    await deadletters.note_gaps(bench.database)
+    assert await letters(bench) == []  # it may still come
+    for _ in range(2):
+        await deadletters.note_gaps(bench.database, patience_s=0)
+    (letter,) = await letters(bench)
+    assert (letter["source"], letter["key"], letter["sequence"]) == ("gap", "o", 1)
+    assert (letter["waiting"], letter["first_waiting"], letter["last_waiting"]) == (3, 2, 4)
+    with pytest.raises(Refused, match="has not come"):
+        await deadletters.redrive(bench.database, letter["id"], MARIA)
+    await bench.settle([first])
+    await deadletters.note_gaps(bench.database, patience_s=0)
+    (closed,) = await letters(bench, "redriven")
+    assert (closed["note"], closed["decided"], await count(bench, "o")) == ("it came by itself", True, 4)
+
+
+async def test_a_parked_gap_is_passed_over_up_to_what_waits(service_bench: BenchFactory) -> None:
+    bench = await service_bench(SERVICE)
+    events = [bench.envelope(confirmed("o")) for _ in range(6)]
+    await bench.settle([events[0], events[3], events[5]])
+    await deadletters.note_gaps(bench.database, patience_s=0)
+    (letter,) = await letters(bench)
+    assert letter["sequence"] == 2
+    await deadletters.park(bench.database, letter["id"], MARIA)
+    await bench.released()
+    assert (await count(bench, "o"), await parked(bench)) == (2, [("o", 6)])
+    await bench.settle([events[1], events[4]])  # too late for the one, in time for the other
+    assert (await count(bench, "o"), await parked(bench)) == (4, [])
+
+
+async def test_what_waits_behind_a_dead_letter_is_no_gap(service_bench: BenchFactory) -> None:
+    bench = await service_bench(SERVICE)
+    await bench.deliver(confirmed("o", "poison"), confirmed("o"))
+    await deadletters.note_gaps(bench.database, patience_s=0)
+    assert [letter["source"] for letter in await letters(bench)] == ["event"]
+
+
 # ── Streams of one's own that Kafka will not take ─────────────────────────────────────────────────────────────────────
 
 
@@ -401,6 +446,31 @@ async def test_an_event_that_kafka_would_not_take_is_refused_when_it_is_written(
     assert await bench.published() == []
 
 
+async def test_a_call_is_kept_while_its_letter_is_open(service_bench: BenchFactory) -> None:
+    bench = await service_bench(SERVICE)
+    for number in range(2):
+        await bench.database.execute(
+            "INSERT INTO outside_call (id, kind, key, request, context, next_at, done_at)"
+            " VALUES ($1, 'till.ring', 'o', '{}', '{}', now(), now() - interval '8 days')",
+            f"cal_{number}",
+        )
+    async with bench.database.transaction() as connection:
+        await deadletters.bury(
+            connection,
+            source="call",
+            consumer="",
+            topic="till.ring",
+            key="cal_1",
+            sequence=0,
+            headers={},
+            payload="",
+            error="a bug",
+            attempts=3,
+        )
+    await bench.database.execute(runtime._FORGET_CALLS)
+    assert [row["id"] for row in await bench.database.fetch("SELECT id FROM outside_call")] == ["cal_1"]
+
+
 # ── What is written down and measured ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -438,6 +508,7 @@ async def test_the_metrics_tell_how_many_are_open_by_source_and_how_old_the_olde
     assert {source: metric(source) for source in deadletters.SOURCES} == {
         "event": 2,
         "record": 0,
+        "gap": 0,
         "deadline": 0,
         "call": 0,
         "stream": 0,
