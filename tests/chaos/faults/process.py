@@ -13,6 +13,7 @@ from freeport.layout import SERVICES
 from shared.failpoints import VARIABLE, Point
 from tests.chaos.cluster import Cluster, Process
 from tests.chaos.fault import Fault, Harmless
+from tests.chaos.faults import topics
 
 Strike = Callable[[Cluster, Random], Awaitable[str]]
 
@@ -77,6 +78,29 @@ def held_up_at(service: str, point: Point) -> Strike:
         if not missed:
             raise Harmless(f"{victim.name} stood still for {BLOCKED_S:.0f} s and was not missed")
         return f"{victim.name} stood still at {point} for {BLOCKED_S:.0f} s, was given up by its group and came back"
+
+    return strike
+
+
+def killed_beside(service: str, point: Point, cause: Strike) -> Strike:
+    """Both replicas kill themselves at a point that they come to only while another fault is on, which makes sure they do."""
+
+    async def strike(cluster: Cluster, rng: Random) -> str:
+        both = cluster.replicas(service)
+        marks = [process.mark() for process in both]
+        for process in both:
+            await process.restart({VARIABLE: f"{point}=kill"})
+        try:
+            told = await cause(cluster, rng)
+        finally:
+            # Whoever was not in the way of it keeps the trap no longer than this.
+            died = [process for process, mark in zip(both, marks, strict=True) if _has_bitten(process, mark, point)]
+            for process in both:
+                if process not in died:
+                    await process.restart()
+        if not died:
+            raise Harmless(f"no replica of {service} came to {point}, though {told}")
+        return f"{' and '.join(process.name for process in died)} killed themselves at {point}; {told}"
 
     return strike
 
@@ -370,6 +394,22 @@ FAULTS = (
     *(_at("orders", point, row) for point, row in _HANDLER.items()),
     *(_at(service, point, 3) for service in _BUSY for point in _RELAY),
     *(_at(service, point, 4) for service in _BUSY for point in _CONSUMER),
+    Fault(
+        name=f"orders.killed_at.{Point.EVENTS_DRAINED}",
+        row=4,
+        says="orders kills itself while it applies events that were parked",
+        strike=killed_beside("orders", Point.EVENTS_DRAINED, topics.inverted),
+        lasts=35,
+        occupies=frozenset({"topics", "logistics", "orders"}),
+    ),
+    Fault(
+        name=f"inventory.killed_at.{Point.LETTER_WRITTEN}",
+        row=4,
+        says="inventory kills itself while it writes a dead letter",
+        strike=killed_beside("inventory", Point.LETTER_WRITTEN, topics.poisoned),
+        lasts=30,
+        occupies=frozenset({"topics", "inventory"}),
+    ),
     *(_at(service, point, 5) for service in ("payments", "logistics") for point in _CALLS),
     *(
         Fault(
