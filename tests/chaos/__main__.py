@@ -8,6 +8,7 @@ import orjson
 import typer
 from rich.console import Console
 
+from freeport.errors import StartupError
 from tests.chaos.faults import FAULTS
 from tests.chaos.run import Plan, run
 from tests.chaos.schedule import Struck
@@ -27,7 +28,7 @@ def main(
     port_base: Annotated[int | None, typer.Option(help="The first of a hundred free ports.")] = None,
     list_faults: Annotated[bool, typer.Option("--list", help="List the faults and end.")] = False,
 ) -> None:
-    """Let faults strike the platform under load, heal it, and judge. Exit code 1 when anything is not as promised."""
+    """Let faults strike the platform under load, heal it, and judge. Exit code 1 when anything is not as promised, 2 when nothing starts."""
     console = Console(stderr=True)
     if list_faults:
         for fault in sorted(FAULTS, key=lambda fault: (fault.row, fault.name)):
@@ -36,7 +37,11 @@ def main(
     names = tuple(name for name in only.split(",") if name)
     plan = Plan.drawn(seed, brokers=brokers, disk=disk, minutes=minutes, rate=rate, only=names, port_base=port_base)
     console.print(f"{plan.command}: {', '.join(sorted(plan.features))}", highlight=False)
-    summary = asyncio.run(run(plan, lambda struck: console.print(told(struck), markup=False, highlight=False)))
+    try:
+        summary = asyncio.run(run(plan, lambda struck: console.print(told(struck), markup=False, highlight=False)))
+    except StartupError as error:
+        console.print(f"{error.what}: {error.why}\n{error.fix}", markup=False, highlight=False)
+        sys.exit(2)
     summary.print(console)
     sys.stdout.buffer.write(orjson.dumps(summary.as_json(), option=orjson.OPT_INDENT_2) + b"\n")
     sys.exit(0 if summary.ok else 1)
