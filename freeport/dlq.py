@@ -277,7 +277,10 @@ class Letters:
             await self._api.post(letter["service"], f"{_LETTERS}/{letter_id}/park", act)
         except Problem as problem:
             return _refused(letter_id, letter["service"], problem)
-        return Outcome(letter_id, letter["service"], "parked", _followers(letter))
+        waited = letter["waiting"]["count"]
+        return Outcome(
+            letter_id, letter["service"], "parked", f"{waited} that waited behind it go on" if waited else ""
+        )
 
     async def _await(self, letter_id: str, service: str, until: datetime) -> Outcome:
         while True:

@@ -24,7 +24,7 @@ from shared.contracts.topics import ORDER
 from shared.ids import new_id
 from shared.messaging.codec import headers_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 CONSUMERS = {"inventory", "orders", "logistics", "payments", "support", "risk"}
 
