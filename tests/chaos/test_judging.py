@@ -87,6 +87,12 @@ async def test_a_run_without_any_fault_proves_nothing() -> None:
     assert not summary(await play(NOBODY, [], 1, 1)).ok
 
 
+async def test_what_every_run_has_strikes_even_when_the_time_is_over_and_the_rest_is_named() -> None:
+    plan = [fault("extra", bites, always=False), fault("promised", bites)]
+    record = await play(NOBODY, plan, 1, 0)
+    assert ([struck.name for struck in record.struck], record.left_out) == (["promised"], ["extra"])
+
+
 async def test_two_faults_never_hit_the_same_thing_at_once() -> None:
     inside: list[str] = []
     most = 0
