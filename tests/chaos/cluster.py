@@ -163,7 +163,7 @@ class Process:
         """Until that process has ended. TimeoutError."""
         await _until(lambda: self.pid != pid, f"{self.name} {pid} to end", within)
 
-    async def until_serving(self, *, after: int | None = None, within: float = 60.0) -> int:
+    async def until_serving(self, *, after: int | None = None, within: float = START_WITHIN_S) -> int:
         """Until it serves, in another process than `after`; its process id. TimeoutError."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within

@@ -14,7 +14,7 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.fault import Fault, Feature, Harmless
 
 LANES = 2
-OVERRUN = 3.0  # a fault that takes so many times as long as it says, and a minute, is a fault of its own
+OVERRUN = 3.0  # a fault that takes so many times as long as it says, and two minutes, is a fault of its own
 _BREATH_S = (0.3, 2.5)  # between two faults of a lane
 
 
@@ -136,7 +136,7 @@ class _Stage:
         # Of its own: what one fault draws does not depend on what others drew before.
         rng = Random(f"{self._seed}/{fault.name}")
         try:
-            async with asyncio.timeout(fault.lasts * OVERRUN + 60):
+            async with asyncio.timeout(fault.lasts * OVERRUN + 120):
                 struck.bit = await fault.strike(self._cluster, rng)
         except Harmless as error:
             struck.why = str(error)
