@@ -187,7 +187,8 @@ class Round:
 
     async def send(self, letter: Letter) -> None:
         """One try; its outcome waits to be settled."""
-        self._ended.append(await self.postman.send(letter))
+        outcome = await self.postman.send(letter)
+        self._ended.append(outcome)  # only now: the list is another one after each settlement
         self._something_ended.set()
 
     async def _claim(self) -> int:
