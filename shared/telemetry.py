@@ -5,6 +5,7 @@ Labels are bounded: never an order, a SKU, a customer or a raw path.
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -51,7 +52,15 @@ for outcome in ("fresh", "replayed", "mismatch"):
 
 
 # Without the frames' locals: they hold names and addresses.
-_tracebacks = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+_render = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
+
+def _tracebacks(logger: Any, name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    rendered = _render(logger, name, event)
+    for exception in rendered.get("exception", ()):
+        # PostgreSQL's details quote the row that it refuses: "Failing row contains (…)".
+        exception["exc_value"] = exception["exc_value"].partition("\nDETAIL:")[0]
+    return rendered
 
 
 def configure_logging(service: str, *, level: str = "INFO") -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg
+
 from shared import telemetry
 from shared.contracts.registry import TopicKind
 from shared.contracts.topics import BY_NAME
@@ -185,8 +187,11 @@ async def halt_stream(event: Mapping[str, Any], error: Exception, database: Data
 
 
 def reason(error: Exception) -> str:
-    """The error as a letter tells it."""
-    return str(error) if isinstance(error, Malformed) else f"{type(error).__name__}: {error}"
+    """The error as a letter tells it, without the details in which PostgreSQL quotes the row that it refuses."""
+    if isinstance(error, Malformed):
+        return str(error)
+    words = error.args[0] if isinstance(error, asyncpg.PostgresError) and error.args else error
+    return f"{type(error).__name__}: {words}"
 
 
 # ── Letting go on ─────────────────────────────────────────────────────────────────────────────────────────────────────

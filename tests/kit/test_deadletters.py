@@ -165,6 +165,21 @@ async def test_a_parked_state_stays_parked_when_it_is_read_again(service_bench: 
     assert await letters(bench) == []
 
 
+async def test_a_row_that_the_database_refuses_is_not_quoted_in_the_letter(
+    service_bench: BenchFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await service_bench(SERVICE)
+
+    async def save(state: Any, connection: Any) -> None:
+        await connection.execute("INSERT INTO till (name, units) VALUES ('Erika Mustermann', -1)")
+
+    monkeypatch.setattr(bench.kit.desk, "save", save)
+    await bench.deliver(confirmed("o"))
+    (letter,) = await letters(bench)
+    assert letter["error"].startswith("CheckViolationError: new row for relation")
+    assert "Erika" not in letter["error"]
+
+
 # ── Redrive ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
