@@ -29,14 +29,14 @@ from shared.messaging.relay import Relay
 from tests.chaos import servers
 from tests.chaos.cluster import Cluster, Process
 from tests.chaos.fault import Fault, Feature, Harmless
-from tests.chaos.faults.brokers import administration, count_by_service, until
+from tests.chaos.faults.brokers import CONSUMING, administration, count_by_service, until
 
 STREAMS = [topic.name for topic in TOPICS if topic.kind is TopicKind.STREAM]
-CONSUMING = tuple(service for service in SERVICES if service != "catalog")
 _REPEATED = 400  # records of each partition, its newest
 _SEEN_WITHIN_S = 45.0
-_LEASE_S = 14.0
-_ENOUGH_WAIT = 60
+_LEASE_S = 75.0  # longer than anything below takes, and given back at its end
+_GATHER_S = 10.0
+_ENOUGH = 30
 _READ_WITHIN_S = 30.0
 Outcomes = dict[tuple[str, int], Counter[str]]
 """By process (name and id)."""
@@ -173,45 +173,49 @@ _WAITING = f"SELECT {COLUMNS} FROM outbox o WHERE published_at IS NULL AND topic
 
 
 async def inverted(cluster: Cluster, rng: Random) -> str:
-    """A relay that owns the outbox sends what waits from its end to its beginning, and dies before it marks anything.
+    """A relay that owns the outbox sends what waits last first, without the first of each stream, and marks nothing.
 
-    Logistics' relay: parcels travel on meanwhile, so that many a shipment has several events waiting.
+    Logistics' relay: parcels travel on meanwhile, so that many a shipment has several events waiting. Whoever owns the
+    outbox next sends all of them again, in their order.
     """
     before, name = await outcomes(cluster), f"chaos-{rng.randrange(10**9)}"
-    rows = await _waiting_rows(cluster, name)
-    keys = Counter((row["topic"], row["key"]) for row in rows)
-    several = sum(count > 1 for count in keys.values())
-    if not several:
-        raise Harmless(f"{len(rows)} events waited, and no two of one shipment")
-    seen = await until(
-        lambda: outcomes(cluster),
-        lambda now: risen(before, now)["parked"] >= several,
-        "events to be parked until their predecessors come",
-        _SEEN_WITHIN_S,
-    )
-    return f"{len(rows)} events of {len(keys)} streams came last first; {risen(before, seen)['parked']} times one was parked"
-
-
-async def _waiting_rows(cluster: Cluster, name: str) -> list[asyncpg.Record]:
-    """Own the outbox until several events of one stream wait, send them last first, and give the outbox back."""
     database = await Database.connect(cluster.database_url("logistics"), pool_size=1)
-    relay = Relay("logistics", database, cluster.direct)
     try:
         await database.fetchval(_TAKE_LEASE, name, _LEASE_S)
-        rows: list[asyncpg.Record] = []
-        deadline = time.monotonic() + _LEASE_S - 4
-        while time.monotonic() < deadline and len(rows) < _ENOUGH_WAIT:
-            await asyncio.sleep(0.5)
-            rows = await database.fetch(_WAITING, STREAMS)
-        async with writer(cluster) as producer, asyncio.timeout(_READ_WITHIN_S):
-            for row in reversed(rows):
-                sent = {"value": row["payload"].encode(), "key": row["key"].encode()}
-                await producer.send(row["topic"], **sent, headers=relay._headers(row))
-            await producer.flush()
-        return rows
+        later = await _successors(database)
+        if not later:
+            raise Harmless("no two events of one shipment came to wait")
+        await _send_backwards(cluster, Relay("logistics", database, cluster.direct), later)
+        seen = await until(
+            lambda: outcomes(cluster),
+            lambda now: risen(before, now)["parked"] >= len(later),  # every topic of logistics has a reader
+            f"{len(later)} events to be parked until their predecessors come",
+            _SEEN_WITHIN_S,
+        )
     finally:
         await database.fetchval(_GIVE_LEASE, name)
         await database.close()
+    return f"{len(later)} events came before their predecessors; {risen(before, seen)['parked']} times one was parked"
+
+
+async def _successors(database: Database) -> list[asyncpg.Record]:
+    """Wait until several events of one stream wait to be published; those behind the first of each stream."""
+    deadline = time.monotonic() + _GATHER_S
+    later: list[asyncpg.Record] = []
+    while time.monotonic() < deadline and len(later) < _ENOUGH:
+        await asyncio.sleep(0.5)
+        first: dict[tuple[str, str], int] = {}
+        rows = await database.fetch(_WAITING, STREAMS)
+        later = [row for row in rows if first.setdefault((row["topic"], row["key"]), row["sequence"]) < row["sequence"]]
+    return later
+
+
+async def _send_backwards(cluster: Cluster, relay: Relay, rows: Sequence[asyncpg.Record]) -> None:
+    async with writer(cluster) as producer, asyncio.timeout(_READ_WITHIN_S):
+        for row in reversed(rows):
+            value, key = row["payload"].encode(), row["key"].encode()
+            await producer.send(row["topic"], value=value, key=key, headers=relay._headers(row))
+        await producer.flush()
 
 
 # ── Row 28 ────────────────────────────────────────────────────────────────────────────────────────────────────────────
