@@ -297,10 +297,13 @@ def _verified(request: Request, body: bytes) -> str:
 
     Every secret in use is tried, so that one can be replaced without losing a webhook.
     """
+    if len(body) > _WEBHOOK_LIMIT:
+        detail = f"a webhook may have {_WEBHOOK_LIMIT} bytes at most"
+        raise Refused(Refusal(code="request.too_large", detail=detail, kind=Kind.TOO_LARGE))
     settings: Settings = kit_of(request).settings
     secrets = settings.carrier_webhook_secret.get_secret_value().split()
     webhook_id = request.headers.get("webhook-id", "")
-    well_formed = len(body) <= _WEBHOOK_LIMIT and 0 < len(webhook_id) <= 200 and webhook_id.isascii()
+    well_formed = 0 < len(webhook_id) <= 200 and webhook_id.isascii()
     if well_formed and webhook_id.isprintable() and any(_signed_with(secret, body, request) for secret in secrets):
         return webhook_id
     raise Refused(

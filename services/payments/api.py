@@ -134,16 +134,17 @@ class _WebhookBody(BaseModel):
 
 
 def _verified(request: Request, body: bytes) -> str:
-    """The webhook's id, if its signature is right and not older than five minutes. Raises Refused.
+    """The webhook's id, if its signature is right and not older than five minutes. Raises Refused; nothing is computed over what is too large.
 
     Every secret in use is tried, so that one can be replaced without losing a webhook.
     """
+    if len(body) > _BODY_LIMIT:
+        detail = f"a webhook may have {_BODY_LIMIT} bytes at most"
+        raise Refused(Refusal(code="request.too_large", detail=detail, kind=Kind.TOO_LARGE))
     settings: Settings = kit_of(request).settings
     secrets = [settings.provider_webhook_secret, settings.provider_webhook_secret_before]
     webhook_id = request.headers.get("webhook-id", "")
-    well_formed = (
-        len(body) <= _BODY_LIMIT and 0 < len(webhook_id) <= 200 and webhook_id.isascii() and webhook_id.isprintable()
-    )
+    well_formed = 0 < len(webhook_id) <= 200 and webhook_id.isascii() and webhook_id.isprintable()
     if well_formed and any(_signed_with(secret.get_secret_value(), body, request) for secret in secrets if secret):
         return webhook_id
     raise Refused(

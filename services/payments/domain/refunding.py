@@ -190,7 +190,10 @@ def fail_waiting(payment: Payment, now: datetime) -> list[Effect]:
 
 
 def hear_refunds(payment: Payment, attempt: Attempt, charge: Charge, now: datetime) -> list[Effect]:
-    """Compare a charge's refunds with ours. One that we never asked for was made at the provider's desk, and is booked."""
+    """Compare a charge's refunds with ours. One that we never asked for was made at the provider's desk, and is booked.
+
+    One of another amount than was asked is not settled: a person must look.
+    """
     effects: list[Effect] = []
     ours = {refund.key: refund for refund in payment.refunds if refund.attempt == attempt.id}
     for heard in charge.refunds:
@@ -202,7 +205,9 @@ def hear_refunds(payment: Payment, attempt: Attempt, charge: Charge, now: dateti
             payment.refunds.append(refund)
             _promise(payment, refund, now)
             effects.append(_requested(payment, refund))
-        if heard.status is not RefundStatus.PENDING:
+        if heard.status is not RefundStatus.FAILED and heard.amount != refund.amount.amount:
+            payment.attention = "refund.conflicted"
+        elif heard.status is not RefundStatus.PENDING:
             refund.failure_code = refund.failure_code or heard.failure_code
             effects += take_refund(payment, refund, _NEWS[heard.status], now)
         elif refund.calls == 0:

@@ -37,7 +37,7 @@ def hear_webhook(heard: HearWebhook, books: Books, now: Moment) -> Effects:
         return [Deadline(EARLY_DEADLINE, heard.order_id, now.decided_at + _ASK_AGAIN), Reply({"status": "kept"}, 202)]
     attempt = next((attempt for attempt in payment.attempts if attempt.id == heard.attempt_key), None)
     if attempt is None:  # a charge under a key that we never used: nothing of ours
-        payment.attention = "payment.foreign_charge"
+        payment.attention = payment.attention or "payment.foreign_charge"
         return [Reply({"status": "not_ours"}, 202)]
     if not heard.about_refund and attempt.status == heard.status:
         return [Reply({"status": "known"}, 202)]

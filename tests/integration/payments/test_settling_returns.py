@@ -51,7 +51,9 @@ async def test_what_lacked_is_kept_and_paid_when_a_refund_names_the_return(
     )
     unnamed = await refund(bench, order_id, 201)
     assert (unnamed.status_code, unnamed.json()["code"]) == (409, "refund.return_owed")
-    assert unnamed.json()["facts"]["returns"] == [{"return_id": return_id, "owed": {"amount": "201", "currency": "EUR"}}]
+    assert unnamed.json()["facts"]["returns"] == [
+        {"return_id": return_id, "owed": {"amount": "201", "currency": "EUR"}}
+    ]
     too_much = await refund(bench, order_id, 202, return_id=return_id)
     assert (too_much.status_code, too_much.json()["code"]) == (409, "refund.exceeds_return")
     settled = await refund(bench, order_id, 201, return_id=return_id)

@@ -1,16 +1,18 @@
 """What a return is owed: paid as far as the charge reaches, said when it does not, and settled by hand without counting twice."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from services.payments.domain.charge import ProviderRefund, RefundStatus
 from services.payments.domain.payment import State
 from services.payments.domain.refund import RefundState
 from services.payments.usecases.request_refund import RequestRefund
 from shared.contracts.payments import RefundFailed, RefundRequested, RefundSucceeded
 from shared.contracts.values import PaymentMethod
 from shared.money import Money
-from tests.builders.payments import ORDER, STORE, ToyProvider, World, a_cancellation, a_payment_request
+from tests.builders.payments import ORDER, PAYMENT, STORE, ToyProvider, World, a_cancellation, a_payment_request
 from tests.unit.payments.test_refunds import a_paid_world, a_return
 
 RETURN, OTHER = "ret_01jc2v8k9q4t6x0m3n5p7r9s1v", "ret_01jc2v8k9q4t6x0m3n5p7r9s2w"
@@ -192,3 +194,20 @@ def test_a_return_is_owed_what_neither_went_nor_is_under_way(state: RefundState,
     world.hear(a_return(euros(500), RETURN))
     world.payment().refunds[0].state = state
     assert world.payment().owed_to(RETURN) == euros(owed)
+
+
+# ── The provider's book says otherwise ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("paid", [1, 499, 501])
+def test_a_refund_of_another_amount_than_was_asked_is_nobodys_yes(paid: int) -> None:
+    world = a_paid_world()
+    world.hear(a_return(euros(500), RETURN))
+    charge = world.provider.charges[PAYMENT]
+    (refund,) = world.payment().refunds
+    other = ProviderRefund(key=refund.key, amount=paid, status=RefundStatus.SUCCEEDED)
+    world.provider.charges[PAYMENT] = replace(charge, refunds=(other,))
+    world.settle()
+    assert told(world, RefundSucceeded) == []
+    assert (refund.state, world.payment().attention) == (RefundState.SENT, "refund.conflicted")
+    assert world.calls == {}, "asking again would say the same"
