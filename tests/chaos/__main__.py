@@ -17,7 +17,7 @@ from tests.chaos.schedule import Struck
 def main(
     seed: Annotated[int, typer.Option(help="What everything is drawn from.")] = 1,
     minutes: Annotated[float, typer.Option(min=2, help="For all of it: start, faults, heal, judge.")] = 6.0,
-    rate: Annotated[float, typer.Option(min=0.1, help="Orders a second.")] = 5.0,
+    rate: Annotated[float, typer.Option(min=0.1, help="Orders a second.")] = 4.0,
     only: Annotated[str, typer.Option(help="Names of faults, or how they begin, separated by commas.")] = "",
     brokers: Annotated[
         int | None, typer.Option(help="One Kafka broker or three (1 or 3); by the seed unless given.")

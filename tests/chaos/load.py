@@ -27,7 +27,7 @@ PLAIN_GOODS = 6
 _TRY_WITHIN_S = 10.0  # longer than an order waits for its answer, shorter than a buyer's patience
 _PAUSE_S = 0.25
 _BUSY = frozenset({429, 503})
-_HOURS_A_TICK, _TICK_S = 6, 4.0
+_HOURS_A_TICK, _TICK_S = 12, 4.0
 _MARKETS = {"DE": 50, "US": 20, "AU": 15, "JP": 12, "BR": 3}
 _BANKS = {
     "ok": 58,
@@ -40,7 +40,6 @@ _BANKS = {
     "flaky": 4,
     "capture_timeout": 2,
     "void_timeout": 2,
-    "expiring": 2,
     "cash": 4,
 }
 

@@ -39,7 +39,7 @@ class Plan:
 
     seed: int
     minutes: float = 6.0
-    rate: float = 5.0
+    rate: float = 4.0
     only: tuple[str, ...] = ()
     brokers: int = 1
     disk: str = NO_DISK
