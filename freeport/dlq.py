@@ -58,14 +58,15 @@ def list_letters(
 ) -> None:
     """What could not be decided: since when, why, and how much waits behind it."""
 
-    async def look(desk: "Letters") -> tuple[list[dict[str, Any]], list[str]]:
+    async def look(desk: "Letters") -> "Found":
         return await desk.listed(state=state, topic=topic, key=key, limit=limit)
 
-    letters, silent = _at(home, look, service=service)
+    found = _at(home, look, service=service)
+    letters = found.items
     if as_json:
-        _print_json({"letters": letters, "silent": silent})
+        _print_json({"letters": letters, "silent": found.silent, "more": found.more})
         return
-    _warn_of(silent)
+    _warn_of(found)
     if ids:
         sys.stdout.writelines(f"{letter['id']}\n" for letter in letters)
         return
@@ -169,25 +170,27 @@ def actions(
 ) -> None:
     """Who did what, when and why; newest first."""
 
-    async def look(desk: "Letters") -> tuple[list[dict[str, Any]], list[str]]:
+    async def look(desk: "Letters") -> "Found":
         return await desk.actions(letter_id, limit)
 
-    done, silent = _at(home, look, service=service)
+    found = _at(home, look, service=service)
     if as_json:
-        _print_json({"actions": done, "silent": silent})
+        _print_json({"actions": found.items, "silent": found.silent, "more": found.more})
         return
-    _warn_of(silent)
-    if not done:
+    _warn_of(found)
+    if not found.items:
         out.print("Nobody has done anything yet.")
         return
-    table = Table("when", "who", "service", "what", "letter", "reason", box=None, header_style="dim")
-    for action in done:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for column, whole in (("when", 20), ("letter", 30), ("service", 9), ("who", 0), ("what", 0), ("reason", 0)):
+        table.add_column(column, no_wrap=whole > 0, min_width=whole or None, overflow="fold")
+    for action in found.items:
         what = action["action"].removeprefix("dead_letter.")
         if action["outcome"] != "done":
             what += f": {action['outcome']}"
         who = f"{action['operator'] or '?'} ({action['actor']})"
         table.add_row(
-            _when(action["at"]), Text(who), action["service"], what, action["subject"], Text(action["reason"])
+            _when(action["at"]), action["subject"], action["service"], Text(who), what, Text(action["reason"])
         )
     _console().print(table, highlight=False)
 
@@ -209,6 +212,15 @@ class Outcome:
         return self.result in ("decided", "parked")
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the services have; those that gave no answer, and those that have more than was asked for."""
+
+    items: list[dict[str, Any]]
+    silent: list[str]
+    more: list[str]
+
+
 class Letters:
     """The dead letters of the services of a running platform, over their APIs with the operator's key."""
 
@@ -216,15 +228,17 @@ class Letters:
         self._api = api
         self._services = services
 
-    async def listed(self, *, limit: int, **filters: str) -> tuple[list[dict[str, Any]], list[str]]:
-        """Oldest first: what has waited longest is looked at first. And the services that gave no answer."""
-        found, silent = await self._ask_all(_LETTERS, limit=limit, **filters)
-        return sorted(found, key=lambda letter: (letter["failed_at"], letter["id"])), silent
+    async def listed(self, *, limit: int, **filters: str) -> Found:
+        """The newest of each service, oldest first: what has waited longest is looked at first."""
+        found = await self._ask_all(_LETTERS, limit=limit, **filters)
+        found.items.sort(key=lambda letter: (letter["failed_at"], letter["id"]))
+        return found
 
-    async def actions(self, letter_id: str, limit: int) -> tuple[list[dict[str, Any]], list[str]]:
-        """Newest first. And the services that gave no answer."""
-        found, silent = await self._ask_all(_ACTIONS, limit=limit, subject=letter_id)
-        return sorted(found, key=lambda action: (action["at"], action["id"]), reverse=True), silent
+    async def actions(self, letter_id: str, limit: int) -> Found:
+        """The newest of each service, newest first."""
+        found = await self._ask_all(_ACTIONS, limit=limit, subject=letter_id)
+        found.items.sort(key=lambda action: (action["at"], action["id"]), reverse=True)
+        return found
 
     async def done_to(self, letter: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What was done to a letter, newest first."""
@@ -305,16 +319,21 @@ class Letters:
         except TimeoutError:
             return None
 
-    async def _ask_all(self, path: str, **query: Any) -> tuple[list[dict[str, Any]], list[str]]:
-        async def ask(service: str) -> list[dict[str, Any]] | None:
-            try:
-                return [{**item, "service": service} for item in (await self._api.get(service, path, **query))["data"]]
-            except TimeoutError:
-                return None
+    async def _ask_all(self, path: str, **query: Any) -> Found:
+        found = Found([], [], [])
 
-        answers = await asyncio.gather(*(ask(service) for service in self._services))
-        silent = [service for service, answer in zip(self._services, answers, strict=True) if answer is None]
-        return [item for answer in answers for item in answer or ()], silent
+        async def ask(service: str) -> None:
+            try:
+                page = await self._api.get(service, path, **query)
+            except TimeoutError:
+                found.silent.append(service)
+                return
+            found.items.extend({**item, "service": service} for item in page["data"])
+            if page["has_more"]:
+                found.more.append(service)
+
+        await asyncio.gather(*(ask(service) for service in self._services))
+        return found
 
 
 def _refused(letter_id: str, service: str, problem: Problem) -> Outcome:
@@ -393,7 +412,7 @@ def _console() -> Console:
 def _table(letters: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("letter", no_wrap=True)
-    table.add_column("open for" if letters[0]["state"] == "open" else "last failed", no_wrap=True)
+    table.add_column("open for" if letters[0]["state"] == "open" else "failed ago", no_wrap=True)
     table.add_column("waiting", justify="right", no_wrap=True)
     table.add_column("message and reason", overflow="fold")
     for letter in letters:
@@ -496,9 +515,13 @@ def _line(outcome: Outcome) -> list[str | tuple[str, str]]:
     return [marks.get(outcome.result, ("✗ ", "bold red")), f"{outcome.id} {outcome.service}: {words}{detail}"]
 
 
-def _warn_of(silent: Sequence[str]) -> None:
-    if silent:
-        err.print(f"No answer from {', '.join(silent)}: what they have is not shown.", style="yellow", highlight=False)
+def _warn_of(found: Found) -> None:
+    if found.silent:
+        told = f"No answer from {', '.join(found.silent)}: what they have is not shown."
+        err.print(told, style="yellow", highlight=False, soft_wrap=True)
+    if found.more:
+        told = f"There are more in {', '.join(found.more)}: --limit, --topic, --key or --service narrow it down."
+        err.print(told, style="yellow", highlight=False, soft_wrap=True)
 
 
 def _age(moment: str) -> str:

@@ -61,6 +61,7 @@ class Services:
         }
         self.actions: list[dict[str, Any]] = []
         self.down: set[str] = set()
+        self.has_more = False
         self.asked: list[tuple[str, str, str, dict[str, Any]]] = []
         """Method, service, path, and the body or the query."""
         self.after_redrive: dict[str, Any] = {"state": "redriven", "decided": True}
@@ -74,11 +75,11 @@ class Services:
         self.asked.append((request.method, service, path, body))
         mine = self.letters[service]
         if path == "/internal/v1/operator-actions":
-            return page(self.actions)
+            return self._page(self.actions)
         if path == f"{LETTERS}:redrive":
             return self._many(mine, body)
         if path == LETTERS:
-            return page([one for one in mine.values() if one["state"] == request.url.params["state"]])
+            return self._page([one for one in mine.values() if one["state"] == request.url.params["state"]])
         letter_id, _, action = path.removeprefix(f"{LETTERS}/").partition("/")
         if letter_id not in mine:
             return problem(404, "dead_letter.not_found", f"there is no dead_letter {letter_id}")
@@ -90,16 +91,15 @@ class Services:
             mine[letter_id] |= {"state": "parked", "reason": body["reason"]}
         return httpx.Response(200, json=mine[letter_id])
 
+    def _page(self, data: list[dict[str, Any]]) -> httpx.Response:
+        return httpx.Response(200, json={"data": data, "has_more": self.has_more, "next": None})
+
     def _many(self, mine: dict[str, dict[str, Any]], body: dict[str, Any]) -> httpx.Response:
         chosen = sorted(letter_id for letter_id, one in mine.items() if one["state"] == "open")
         for letter_id in chosen[:1]:
             mine[letter_id] |= self.after_redrive
         following = "more" if len(chosen) > 1 else None
         return httpx.Response(200, json={"redriven": chosen[:1], "refused": [], "next": following})
-
-
-def page(data: list[dict[str, Any]]) -> httpx.Response:
-    return httpx.Response(200, json={"data": data, "has_more": False, "next": None})
 
 
 def problem(status: int, code: str, detail: str) -> httpx.Response:
@@ -162,6 +162,34 @@ def test_the_list_for_scripts_is_json_or_bare_ids(run: Run) -> None:
     told = json.loads(run("list", "--json")[1])
     assert ([one["id"] for one in told["letters"]], told["silent"]) == (["dlt_a", "dlt_b"], [])
     assert run("list", "-q", "--service", "risk")[1] == "dlt_b\n"
+
+
+def test_that_a_service_has_more_is_said(run: Run, services: Services) -> None:
+    services.has_more = True
+    assert run("list")[2].startswith("There are more in orders, risk: --limit")
+    assert json.loads(run("actions", "--json")[1])["more"] == ["orders", "risk"]
+
+
+def test_the_actions_tell_who_did_what_when_and_why_with_whole_ids(run: Run, services: Services) -> None:
+    services.actions = [
+        {
+            "id": f"opa_{second}",
+            "at": f"2026-11-24T10:00:0{second}Z",
+            "actor": "sk_op_test",
+            "operator": "maria",
+            "action": "dead_letter.park",
+            "reason": "sent twice by the importer, and corrected by hand since",
+            "outcome": outcome,
+            "subject": "dlt_01m86jdxevddm1wepbe335bmdr",
+        }
+        for second, outcome in enumerate(("done", "dead_letter.settled"))
+    ]
+    code, told, _ = run("actions", "--service", "risk")
+    assert code == 0
+    newest, *_ = [line for line in told.splitlines() if line.startswith("2026")]
+    assert newest.startswith("2026-11-24 10:00:01Z  dlt_01m86jdxevddm1wepbe335bmdr  risk")
+    assert "maria" in told
+    assert "dead_letter.settled" in "".join(told.split())
 
 
 def test_the_list_passes_its_filters_on(run: Run, services: Services) -> None:
