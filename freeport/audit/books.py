@@ -1,4 +1,4 @@
-"""What an audit reads: each service's database at one moment, and the sandbox provider's own book."""
+"""What an audit reads: each service's database at one moment, and the books of the sandbox provider and carrier."""
 
 import sqlite3
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -15,13 +15,14 @@ Row: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Reads of every service's database, each through one connection, and the charges of the provider.
+    """Reads of every service's database, each through one connection, the charges of the provider and the labels of the carrier.
 
     Tests give connections of their own: an audit then sees what an open transaction has spoiled, and a rollback mends it.
     """
 
     databases: Mapping[str, Connection]
     provider: "ProviderBook | None" = None
+    carrier: "CarrierBook | None" = None
     _known: dict[tuple[str, str], list[Row]] = field(default_factory=dict[tuple[str, str], list[Row]])
 
     def has(self, services: Iterable[str]) -> bool:
@@ -49,14 +50,32 @@ class ProviderBook:
     @classmethod
     def read(cls, file: Path) -> "ProviderBook":
         """From the provider's SQLite file, whether or not the provider runs."""
-        connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
-        connection.row_factory = sqlite3.Row
-        try:
-            charges = connection.execute("SELECT * FROM charge ORDER BY rowid").fetchall()
-            operations = connection.execute("SELECT * FROM operation ORDER BY rowid").fetchall()
-        finally:
-            connection.close()
-        return cls(tuple(dict(row) for row in charges), tuple(dict(row) for row in operations))
+        charges, operations = _tables(
+            file, "SELECT * FROM charge ORDER BY rowid", "SELECT * FROM operation ORDER BY rowid"
+        )
+        return cls(charges, operations)
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierBook:
+    """Every label that the sandbox carrier made: whose (`reference`), under which `key`, where its parcel is (`code`)."""
+
+    labels: tuple[Row, ...]
+
+    @classmethod
+    def read(cls, file: Path) -> "CarrierBook":
+        """From the carrier's SQLite file, whether or not the carrier runs. Names and addresses are left there."""
+        [labels] = _tables(file, "SELECT key, tracking, reference, kind, code, voided_at FROM label ORDER BY serial")
+        return cls(labels)
+
+
+def _tables(file: Path, *queries: str) -> list[tuple[Row, ...]]:
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    connection.row_factory = sqlite3.Row
+    try:
+        return [tuple(dict(row) for row in connection.execute(query)) for query in queries]
+    finally:
+        connection.close()
 
 
 @asynccontextmanager

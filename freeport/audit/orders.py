@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from freeport.audit.books import Books, Row
 from freeport.audit.check import Check, Finding
+from freeport.audit.stuck import Stuck
 
 _ORDERS = """
 SELECT id AS order_id, status, payment_status, fulfilment_status, held, total, currency FROM orders
@@ -14,7 +15,8 @@ SELECT p.order_id, p.state, p.amount, p.currency, p.attention,
     coalesce((SELECT sum(a.captured) FROM payment_attempt a WHERE a.order_id = p.order_id), 0)::bigint AS captured,
     coalesce((
         SELECT sum(r.amount) FROM refund r WHERE r.order_id = p.order_id AND r.state IN ('sent', 'by_hand', 'succeeded')
-    ), 0)::bigint AS going_back
+    ), 0)::bigint AS going_back,
+    coalesce((SELECT sum(r.amount) FROM refund r WHERE r.order_id = p.order_id AND r.state = 'failed'), 0)::bigint AS failed
 FROM payment p
 """
 _CONSIGNMENTS = "SELECT order_id, state FROM consignment"
@@ -39,6 +41,7 @@ _RETURN_REFUNDS = """
 SELECT return_id, sum(amount)::bigint AS refunded FROM refund
 WHERE return_id <> '' AND state = 'succeeded' GROUP BY return_id
 """
+_BY_HAND = "SELECT DISTINCT return_id FROM refund WHERE return_id <> '' AND state = 'by_hand'"
 _RESTOCKED = """
 SELECT cause AS return_id, sum(on_hand)::bigint AS units FROM movement WHERE kind = 'restocked' GROUP BY cause
 """
@@ -96,7 +99,7 @@ async def agree_with_stock(books: Books) -> Finding:
 
     orders = await books.read("orders", _ORDERS)
     strangers = reservations.keys() - {order["order_id"] for order in orders}
-    finding = _each(orders, wrong)
+    finding = _each((await Stuck.of(books)).others(orders), wrong)
     return finding.add(
         0, (f"inventory holds a reservation of {order_id}, which orders has not" for order_id in sorted(strangers))
     )
@@ -112,7 +115,7 @@ async def agree_with_payment(books: Books) -> Finding:
 
     orders = await books.read("orders", _ORDERS)
     strangers = payments.keys() - {order["order_id"] for order in orders}
-    finding = _each(orders, wrong)
+    finding = _each((await Stuck.of(books)).others(orders), wrong)
     return finding.add(
         0, (f"payments has a payment of {order_id}, which orders has not" for order_id in sorted(strangers))
     )
@@ -125,8 +128,8 @@ def _wrong_without_payment(order: Row) -> str:
 
 
 def _wrong_payment(order: Row, payment: Row) -> str:
-    if payment["attention"]:
-        return ""  # a person must look: `payments.nobody_must_look` tells
+    if payment["attention"] and not payment["attention"].startswith("refund."):
+        return ""  # it was charged otherwise than asked, and a person must look: the audit lists it
     state, status, payment_status = payment["state"], order["status"], order["payment_status"]
     if state not in _PAYMENT_OF_STATUS[status] or state not in _PAYMENT_OF_PAYMENT_STATUS.get(
         payment_status, frozenset()
@@ -137,7 +140,8 @@ def _wrong_payment(order: Row, payment: Row) -> str:
             f"comes to {order['total']} {order['currency']}, its payment to {payment['amount']} {payment['currency']}"
         )
     kept = payment["captured"] - payment["going_back"]
-    if status in ("rejected", "cancelled") and kept:
+    owed = kept == payment["failed"] > 0  # the refund failed: somebody must pay it, and the audit lists that
+    if status in ("rejected", "cancelled") and kept and not owed:
         return f"is {status}, and {kept} {payment['currency']} of it are kept"
     return ""
 
@@ -155,7 +159,7 @@ async def agree_with_shipment(books: Books) -> Finding:
             return f"is {order['status']}, and its parcels are {state}"
         return "" if order["status"] != "completed" or state == "delivered" else f"is completed, its shipment {state}"
 
-    return _each(await books.read("orders", _ORDERS), wrong)
+    return _each((await Stuck.of(books)).others(await books.read("orders", _ORDERS)), wrong)
 
 
 async def goods_left_with_their_parcel(books: Books) -> Finding:
@@ -171,7 +175,7 @@ async def goods_left_with_their_parcel(books: Books) -> Finding:
             return ""
         return f"has a shipment that is {consignment['state']}, and its stock is {'' if consumed else 'not '}consumed"
 
-    return _each(consignments, wrong)
+    return _each((await Stuck.of(books)).others(consignments), wrong)
 
 
 async def acknowledged_are_there(books: Books) -> Finding:
@@ -192,7 +196,8 @@ async def acknowledged_are_there(books: Books) -> Finding:
 
 async def known_everywhere(books: Books) -> Finding:
     """Inventory, risk, logistics and support have heard of every order."""
-    there = await books.by_key("orders", _ORDERS)
+    stuck = await Stuck.of(books)
+    there = {order["order_id"] for order in stuck.others(await books.read("orders", _ORDERS))}
     finding = Finding()
     for service, sql in (
         ("inventory", _RESERVATIONS),
@@ -202,7 +207,7 @@ async def known_everywhere(books: Books) -> Finding:
     ):
         if books.has([service]):
             known = await books.by_key(service, sql)
-            missing = sorted(there.keys() - known.keys())
+            missing = sorted(there - known.keys())
             finding.add(len(there), (f"{service} has never heard of {order_id}" for order_id in missing))
     return finding
 
@@ -211,6 +216,7 @@ async def returns_agree(books: Books) -> Finding:
     """What support calls refunded was refunded, what it calls restocked is on the shelf, each as much as it says."""
     refunds = await books.by_key("payments", _RETURN_REFUNDS, "return_id")
     restocked = await books.by_key("inventory", _RESTOCKED, "return_id")
+    by_hand = await books.by_key("payments", _BY_HAND, "return_id")  # cash: a person pays it, and the audit lists that
 
     def wrong(claim: Row) -> str:
         paid = refunds.get(claim["id"], {}).get("refunded", 0)
@@ -220,17 +226,19 @@ async def returns_agree(books: Books) -> Finding:
         expected = claim["sellable"] if claim["restock"] == "restocked" else 0
         if claim["restock"] == "pending" or units != expected:
             return f"return {claim['id']} is {claim['restock']} with {claim['sellable']} sellable units, inventory has {units}"
-        return f"return {claim['id']} waits for its refund" if claim["refund"] == "pending" else ""
+        waits = claim["refund"] == "pending" and claim["id"] not in by_hand
+        return f"return {claim['id']} waits for its refund" if waits else ""
 
-    return _each(await books.read("support", _RETURNS), wrong)
+    return _each((await Stuck.of(books)).others(await books.read("support", _RETURNS)), wrong)
 
 
 async def offers_are_the_catalog(books: Books) -> Finding:
     """Orders prices from the newest version of every product."""
     products = await books.by_key("catalog", _PRODUCTS, "sku")
     offers = await books.by_key("orders", _OFFERS, "sku")
-    finding = Finding(checked=len(products.keys() | offers.keys()))
-    for sku in sorted(products.keys() | offers.keys()):
+    skus = (products.keys() | offers.keys()) - (await Stuck.of(books)).subjects
+    finding = Finding(checked=len(skus))
+    for sku in sorted(skus):
         product, offer = products.get(sku), offers.get(sku)
         there = (product["version"], product["status"] == "withdrawn") if product else None
         here = (offer["version"], offer["withdrawn"]) if offer else None

@@ -8,17 +8,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from freeport.audit.books import Books, ProviderBook, open_books
+from freeport.audit.books import Books, CarrierBook, ProviderBook, open_books
+from freeport.audit.stuck import HEADS, Stuck
 
 _LOOK_EVERY_S = 0.25
 
 # What a service still has to do by itself. Deadlines and calls of the future are rest: nothing happens until then.
 _BUSY = """
-SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL) AS unpublished,
+SELECT (
+        SELECT count(*) FROM outbox o WHERE published_at IS NULL
+            AND NOT EXISTS (SELECT FROM stream_head h WHERE h.topic = o.topic AND h.key = o.key AND h.halted)
+    ) AS unpublished,
     (SELECT count(*) FROM outside_call WHERE done_at IS NULL AND next_at <= now()) AS calls,
     (SELECT count(*) FROM deadline WHERE due_at <= now()) AS deadlines
 """
-_HEADS = "SELECT topic, key, sequence FROM stream_head"
 _POSITIONS = "SELECT topic, key, sequence, halted FROM stream_position"
 _WEBHOOKS = "SELECT count(*) FROM webhook WHERE due_at <= ?"
 _SOON_S = 1.0  # a webhook that is due in a second is under way, too
@@ -54,12 +57,14 @@ async def work_left(books: Books) -> Work:
         unpublished += busy["unpublished"]
         calls += busy["calls"]
         deadlines += busy["deadlines"]
-        heads |= {(row["topic"], row["key"]): row["sequence"] for row in await books.read(service, _HEADS)}
+        heads |= {(row["topic"], row["key"]): row["sequence"] for row in await books.read(service, HEADS)}
+    stuck = await Stuck.of(books)
     for service in books.databases:
         rows = await books.read(service, _POSITIONS)
         positions = {(row["topic"], row["key"]): row["sequence"] for row in rows}
-        # A halted stream waits for a person, not for time.
+        # A halted stream waits for a person, not for time, and so does one whose missing event a dead letter tells of.
         halted = {(row["topic"], row["key"]) for row in rows if row["halted"]}
+        halted |= {(topic, key) for holder, topic, key in stuck.streams if holder == service}
         followed = {topic for topic, _ in positions}
         # Also when a position is ahead of its head: then the two databases were seen at different moments.
         unread += sum(
@@ -77,8 +82,12 @@ class Outside:
     provider: Path | None = None
     carrier: Path | None = None
 
-    def book(self) -> ProviderBook | None:
-        return None if self.provider is None else ProviderBook.read(self.provider)
+    def books(self) -> tuple[ProviderBook | None, CarrierBook | None]:
+        """What the provider and the carrier have written down."""
+        return (
+            None if self.provider is None else ProviderBook.read(self.provider),
+            None if self.carrier is None else CarrierBook.read(self.carrier),
+        )
 
     def webhooks(self) -> int:
         """How many webhooks are still to be heard."""
@@ -97,7 +106,8 @@ async def books_at_rest(urls: Mapping[str, str], outside: Outside, within: float
             webhooks = await asyncio.to_thread(outside.webhooks)
             work = replace(await work_left(books), webhooks=webhooks)
             if not work.any or time.monotonic() > deadline:
-                yield replace(books, provider=await asyncio.to_thread(outside.book)), work
+                provider, carrier = await asyncio.to_thread(outside.books)
+                yield replace(books, provider=provider, carrier=carrier), work
                 return
         await asyncio.sleep(_LOOK_EVERY_S)
 

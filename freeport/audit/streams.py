@@ -111,9 +111,8 @@ def _differences(
     return [
         f"{service} is at {positions.get(key, 0)} of {heads.get(key, 0)} in {topic} {key}"
         for key in sorted(heads.keys() | positions.keys())
-        if positions.get(key, 0) != heads.get(key, 0) and not (
-            key in held and positions.get(key, 0) < heads.get(key, 0)
-        )
+        if positions.get(key, 0) != heads.get(key, 0)
+        and not (key in held and positions.get(key, 0) < heads.get(key, 0))
     ]
 
 

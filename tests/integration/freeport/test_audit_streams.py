@@ -8,10 +8,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from freeport.audit.attention import letters_open, streams_halted
 from freeport.audit.books import Books, Connection
 from freeport.audit.check import ask
 from freeport.audit.quiet import Outside, Work, books_at_rest, work_left
 from freeport.audit.streams import CHECKS
+from freeport.audit.stuck import Stuck
+from freeport.sandbox.carrier.desk import SCHEMA
 from shared.migrations import migrate
 from tests.fixtures.embedded import RunningPostgres
 
@@ -100,19 +103,17 @@ async def test_sound_streams_have_no_violation_and_are_really_looked_at(database
             "streams.nothing_parked",
             "#4 is parked",
         ),
-        ("orders", "UPDATE stream_head SET halted = true", "streams.nothing_parked", "publishing orders.order.v1"),
+        (
+            "orders",
+            "UPDATE stream_head SET halted = true",
+            "streams.nothing_parked",
+            "publishing orders.order.v1 ord_1 is halted, and no dead letter tells why",
+        ),
         (
             "inventory",
             "UPDATE stream_position SET halted = true",
             "streams.nothing_parked",
             "consuming orders.order.v1",
-        ),
-        (
-            "inventory",
-            "INSERT INTO dead_letter (id, source, consumer, topic, key, sequence, headers, payload, error, attempts)"
-            " VALUES ('ded_1', 'event', 'inventory', 'orders.order.v1', 'ord_1', 3, '{}', '{}', 'ValueError()', 5)",
-            "streams.no_dead_letters",
-            "ValueError()",
         ),
         ("inventory", "UPDATE stream_position SET sequence = 1", "streams.applied", "inventory is at 1 of 2"),
         ("inventory", "UPDATE stream_position SET sequence = 3", "streams.applied", "inventory is at 3 of 2"),
@@ -161,6 +162,82 @@ async def test_what_is_under_way_is_no_rest(
     assert work in str(await work_left(Books(databases)))
 
 
+# ── What a dead letter explains ───────────────────────────────────────────────────────────────────────────────────────
+
+_LETTER = (
+    "INSERT INTO dead_letter (id, source, consumer, topic, key, sequence, headers, payload, error, attempts)"
+    " VALUES ('dlt_1', '{source}', '{consumer}', 'orders.order.v1', 'ord_1', {sequence}, '{{}}', '{{}}', 'ValueError()', 3);"
+)
+_PARKED = "INSERT INTO parked_message VALUES ('inventory', 'orders.order.v1', 'ord_1', 2, '{}', '{}', now());"
+_UNDECIDABLE = (
+    _LETTER.format(source="event", consumer="inventory", sequence=1)
+    + "UPDATE stream_position SET sequence = 0, halted = true;"
+    + _PARKED
+)
+_MISSING = (
+    _LETTER.format(source="gap", consumer="inventory", sequence=1)
+    + "UPDATE stream_position SET sequence = 0;"
+    + _PARKED
+)
+_REFUSED_BY_KAFKA = (
+    _LETTER.format(source="stream", consumer="", sequence=2)
+    + "UPDATE stream_head SET halted = true; UPDATE outbox SET published_at = NULL WHERE sequence = 2;"
+)
+_CLOSE = "UPDATE dead_letter SET state = 'parked'"
+
+
+@pytest.mark.parametrize(
+    ("service", "sql", "halted"),
+    [("inventory", _UNDECIDABLE, 1), ("inventory", _MISSING, 0), ("orders", _REFUSED_BY_KAFKA, 1)],
+    ids=["an event that cannot be decided", "an event that never came", "an event that Kafka will not take"],
+)
+async def test_what_stands_still_behind_an_open_letter_is_listed_once_and_breaks_no_invariant(
+    databases: dict[str, Connection], service: str, sql: str, halted: int
+) -> None:
+    await databases[service].execute(sql)
+    if service == "orders":
+        await databases["inventory"].execute("UPDATE stream_position SET sequence = 1")
+    assert await violations(databases) == {}
+    assert not (await work_left(Books(databases))).any
+    [letter] = await letters_open(Books(databases))
+    assert letter.about == "ord_1"
+    assert f"{service}: dlt_1" in letter.says
+    assert "freeport dlq" in letter.clears_with
+    stood = await streams_halted(Books(databases))
+    assert [(item.about, "dlt_1" in item.clears_with) for item in stood] == [("ord_1", True)] * halted
+
+
+@pytest.mark.parametrize(
+    ("service", "sql"), [("inventory", _UNDECIDABLE), ("inventory", _MISSING), ("orders", _REFUSED_BY_KAFKA)]
+)
+async def test_without_its_letter_the_same_is_a_violation(
+    databases: dict[str, Connection], service: str, sql: str
+) -> None:
+    await databases[service].execute(sql)
+    await databases[service].execute(_CLOSE)
+    assert "streams.nothing_parked" in await violations(databases)
+
+
+async def test_a_letter_excuses_no_position_ahead_of_its_head_and_no_other_stream(
+    databases: dict[str, Connection],
+) -> None:
+    await databases["inventory"].execute(_UNDECIDABLE)
+    await databases["inventory"].execute("UPDATE stream_position SET sequence = 3")
+    assert "inventory is at 3 of 2 in orders.order.v1 ord_1" in (await violations(databases))["streams.applied"]
+    await databases["inventory"].execute("UPDATE stream_position SET sequence = 0")
+    await databases["orders"].execute("UPDATE stream_position SET sequence = 0")
+    assert "orders is at 0 of 1 in inventory.reservation.v1 ord_1" in (await violations(databases))["streams.applied"]
+
+
+async def test_the_letter_of_a_call_is_about_the_order_that_was_called_for(databases: dict[str, Connection]) -> None:
+    await databases["orders"].execute(_CALL % "1 hour")
+    await databases["orders"].execute(
+        "INSERT INTO dead_letter (id, source, consumer, topic, key, sequence, headers, payload, error, attempts)"
+        " VALUES ('dlt_2', 'call', '', 'book', 'c1', 0, '{}', '{}', 'KeyError()', 3)"
+    )
+    assert (await Stuck.of(Books(databases))).subjects == {"ord_1"}
+
+
 async def test_waiting_for_rest_ends_at_rest_and_in_time(urls: dict[str, str]) -> None:
     assert not (await left(urls, Outside())).any
     connection = await asyncpg.connect(urls["orders"])
@@ -182,8 +259,12 @@ async def test_a_halted_stream_does_not_keep_from_rest_but_a_position_ahead_of_i
 async def test_a_webhook_that_the_carrier_has_still_to_tell_is_no_rest(urls: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "carrier.sqlite3"
     book = sqlite3.connect(file)
-    book.execute("CREATE TABLE webhook (due_at REAL)")
-    book.execute("INSERT INTO webhook VALUES (NULL), (?), (?)", (time.time() - 5, time.time() + 3600))
+    book.executescript(SCHEMA)
+    for due_at in (None, time.time() - 5, time.time() + 3600):
+        book.execute(
+            "INSERT INTO webhook (id, body, created_at, due_at, deliveries) VALUES (?, ?, 0, ?, 1)",
+            (str(due_at), "", due_at),
+        )
     book.commit()
     assert (await left(urls, Outside(carrier=file))).webhooks == 1
     book.execute("DELETE FROM webhook")
