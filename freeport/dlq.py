@@ -185,13 +185,11 @@ def actions(
     for column, whole in (("when", 20), ("letter", 30), ("service", 9), ("who", 0), ("what", 0), ("reason", 0)):
         table.add_column(column, no_wrap=whole > 0, min_width=whole or None, overflow="fold")
     for action in found.items:
-        what = action["action"].removeprefix("dead_letter.")
+        what, why = action["action"].removeprefix("dead_letter."), action["reason"]
         if action["outcome"] != "done":
-            what += f": {action['outcome']}"
-        who = f"{action['operator'] or '?'} ({action['actor']})"
-        table.add_row(
-            _when(action["at"]), action["subject"], action["service"], Text(who), what, Text(action["reason"])
-        )
+            what, why = f"{what}, refused", f"{why} ({action['outcome']})".strip()
+        who = action["operator"] or action["actor"]
+        table.add_row(_when(action["at"]), action["subject"], action["service"], Text(who), what, Text(why))
     _console().print(table, highlight=False)
 
 
