@@ -23,7 +23,7 @@ POSTGRES_SETTINGS = {
 }
 # What is written ahead must fit beside seven databases.
 SMALL_POSTGRES_SETTINGS = {"max_wal_size": "96MB", "min_wal_size": "32MB"}
-SMALL_DATABASE_DISK = 420 * MIB
+SMALL_DATABASE_DISK = 360 * MIB
 SMALL_BROKER_DISK = 64 * MIB
 _BASE_OFFSET_OF_POSTGRES = 55
 
