@@ -397,8 +397,8 @@ def restocked(order_id: str = ORDER) -> StockRestocked:
     return StockRestocked(order_id=order_id, return_id="ret_1", allocations=PLAN)
 
 
-def refund_requested(order_id: str = ORDER) -> RefundRequested:
-    return RefundRequested(order_id=order_id, refund_id="rfd_1", amount=TOTAL, reason="returned")
+def refund_requested(order_id: str = ORDER, reason: str = "returned") -> RefundRequested:
+    return RefundRequested(order_id=order_id, refund_id="rfd_1", amount=TOTAL, reason=reason)
 
 
 def refund_failed(order_id: str = ORDER, code: str = "refund.refused") -> RefundFailed:

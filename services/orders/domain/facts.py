@@ -36,6 +36,7 @@ from shared.contracts.logistics import (
     TrackingStatus,
 )
 from shared.contracts.payments import (
+    CHARGED_TWICE,
     REFUND_BOUNCED,
     PaymentActionRequired,
     PaymentAuthorised,
@@ -151,7 +152,8 @@ class Facts:
     )
     doubt: Reason | None = None  # why; or what about a payment only a person can settle
     action_url: str = ""
-    refunded: int = 0  # minor units that went back
+    refunded: int = 0  # minor units that went back of what the buyer was to pay
+    beside: frozenset[str] = frozenset()  # refunds of what was taken beyond that
     shipment: Shipment = Shipment.NONE
     trouble: Reason | None = None
     cancellation: Cancellation = Cancellation.NONE
@@ -298,13 +300,20 @@ def _told(facts: Facts, *, action_url: str = "", **changes: Any) -> Facts:
     return replace(facts, action_url=action_url, doubted="", doubt=None, **changes)
 
 
+def _refund_requested(facts: Facts, message: RefundRequested) -> Facts:
+    beside = message.reason == CHARGED_TWICE
+    return replace(facts, beside=facts.beside | {message.refund_id}) if beside else facts
+
+
 def _refund_succeeded(facts: Facts, message: RefundSucceeded) -> Facts:
+    if message.refund_id in facts.beside:
+        return facts
     return replace(facts, refunded=facts.refunded + message.amount.amount)
 
 
 def _refund_failed(facts: Facts, message: RefundFailed) -> Facts:
     # Payments alarms, whichever it was. What never went changes nothing here; what came back is not with the buyer.
-    bounced = message.reason.code == REFUND_BOUNCED
+    bounced = message.reason.code == REFUND_BOUNCED and message.refund_id not in facts.beside
     return replace(facts, refunded=facts.refunded - message.amount.amount) if bounced else facts
 
 
@@ -383,7 +392,7 @@ RECORDERS: dict[type[Event], Callable[[Facts, Any], Facts]] = {
     PaymentCaptured: _payment_captured,
     PaymentVoided: _payment_voided,
     PaymentOutcomeUnknown: _payment_unknown,
-    RefundRequested: _nothing_new,
+    RefundRequested: _refund_requested,
     RefundSucceeded: _refund_succeeded,
     RefundFailed: _refund_failed,
     ShipmentBooked: _shipment_booked,

@@ -8,7 +8,7 @@ from services.orders.domain.facts import Payment
 from services.orders.domain.standing import Status
 from shared.contracts.logistics import PapersHeld
 from shared.contracts.orders import HoldCleared, HoldPlaced, OrderCancellationRequested, OrderCancelled, OrderConfirmed
-from shared.contracts.payments import REFUND_BOUNCED
+from shared.contracts.payments import CHARGED_TWICE, REFUND_BOUNCED
 from shared.contracts.registry import Event
 from shared.contracts.risk import ReviewCause
 from shared.contracts.values import Reason
@@ -101,6 +101,17 @@ def test_a_refund_that_came_back_brings_the_hold_of_a_lost_parcel_back() -> None
     for message in (b.dispatched(), b.lost(), b.refunded(), b.refund_failed(code=REFUND_BOUNCED)):
         order.hear(message, b.NOON)
     assert set(order.holds) == {"needs_attention"}
+    assert order.facts.refunded == 0
+
+
+def test_what_was_taken_twice_and_went_back_is_no_refund_of_the_order() -> None:
+    order = b.a_confirmed_order()
+    for message in (b.dispatched(), b.lost(), b.refund_requested(reason=CHARGED_TWICE), b.refunded()):
+        order.hear(message, b.NOON)
+    assert (order.facts.refunded, set(order.holds)) == (0, {"needs_attention"}), (
+        "the lost parcel is still to be paid back"
+    )
+    order.hear(b.refund_failed(code=REFUND_BOUNCED), b.NOON)
     assert order.facts.refunded == 0
 
 
