@@ -30,8 +30,8 @@ from shared.outbound import GuardedTransport, Outbound, Rules
 from shared.runtime import Kit
 
 _log = structlog.get_logger()
-AT_ONCE = 200
-AT_ONCE_EACH = 5
+AT_ONCE = 400
+AT_ONCE_EACH = 10
 LEASE_S = 3 * TRY_S
 _IDLE_S = 0.5
 _AT_MOST_EVERY_S = 0.1
@@ -159,11 +159,11 @@ class Round:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _something_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, woken: asyncio.Event) -> None:
+    async def run(self, committed: asyncio.Event) -> None:
         """Tell for ever. When cancelled, what is under way may end for a moment, and is given back if it does not."""
-        self._woken = woken
         try:
             async with asyncio.TaskGroup() as loops:
+                loops.create_task(self._listen(committed))
                 loops.create_task(repeat("webhooks", self._claim, self._woken, _IDLE_S))
                 loops.create_task(repeat("webhook outcomes", self.settle, self._something_ended, _IDLE_S))
         finally:
@@ -182,7 +182,7 @@ class Round:
             except BaseException:
                 self._ended = ended + self._ended
                 raise
-            self._woken.set()
+            self._woken.set()  # their endpoints may be sent more
         return len(ended)
 
     async def send(self, letter: Letter) -> None:
@@ -198,18 +198,21 @@ class Round:
             task = asyncio.create_task(self.send(letter), name=f"webhook {letter.delivery_id}")
             self._under_way[task] = letter
             task.add_done_callback(self._over)
-        if not letters:
-            await asyncio.sleep(
-                _AT_MOST_EVERY_S
-            )  # every commit of the process wakes this loop; it need not ask each time
         return len(letters)
+
+    async def _listen(self, committed: asyncio.Event) -> None:
+        # Every commit of the process may have brought something; a busy one commits hundreds of times a second.
+        while True:
+            await committed.wait()
+            committed.clear()
+            self._woken.set()
+            await asyncio.sleep(_AT_MOST_EVERY_S)
 
     def _over(self, task: "asyncio.Task[None]") -> None:
         self._under_way.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             # It stays claimed for a while, and is tried again.
             _log.error("webhook.failed", error=repr(error), exc_info=error)
-        self._woken.set()
 
     async def _leave(self) -> None:
         if self._under_way:
