@@ -18,16 +18,23 @@ Row: TypeAlias = asyncpg.Record
 # A replica that freezes in a transaction must not stop a sale, and a frozen server must not freeze us.
 _SERVER_SETTINGS = {
     "lock_timeout": "2s",
-    "statement_timeout": "30s",
+    "statement_timeout": "15s",
     "idle_in_transaction_session_timeout": "5s",
+    # Of a client whose machine is gone the server learns by these: its locks must not outlive it for hours.
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30000",
     "timezone": "UTC",
 }
-_COMMAND_TIMEOUT_S = 35.0
-_ACQUIRE_TIMEOUT_S = 10.0
+_CONNECT_TIMEOUT_S = 5.0
+_COMMAND_TIMEOUT_S = 20.0  # of a server that is frozen; a living one gives up before, by statement_timeout
+_ACQUIRE_TIMEOUT_S = 5.0
 
-# SQLSTATE classes that are no message's fault: connection, rollback (serialisation, deadlock), resources, shutdown.
-_TRANSIENT_CLASSES = frozenset({"08", "40", "53", "57"})
-_LOCK_NOT_AVAILABLE = "55P03"
+# SQLSTATE classes that are no message's fault: connection, rollback (serialisation, deadlock), resources, shutdown, system.
+_TRANSIENT_CLASSES = frozenset({"08", "40", "53", "57", "58"})
+# A lock not had, a session that idled in its transaction and was ended, a server that became a standby.
+_TRANSIENT_STATES = frozenset({"55P03", "25P03", "25P04", "25006"})
 
 
 class Stale(Exception):
@@ -42,10 +49,25 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same batch may simply be run again: the error is no message's fault."""
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
-        return state[:2] in _TRANSIENT_CLASSES or state == _LOCK_NOT_AVAILABLE
+        return state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES
     return isinstance(
         error, Stale | NoConnection | OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError
     )
+
+
+@asynccontextmanager
+async def single_connection(url: str, application_name: str) -> AsyncGenerator[Connection]:
+    """A connection outside of any pool, cut at the end. Raises what is_transient knows when the server cannot be reached."""
+    connection = await asyncpg.connect(
+        url,
+        timeout=_CONNECT_TIMEOUT_S,
+        command_timeout=_CONNECT_TIMEOUT_S,
+        server_settings=_SERVER_SETTINGS | {"application_name": application_name},
+    )
+    try:
+        yield connection
+    finally:
+        connection.terminate()
 
 
 class Database:
@@ -62,17 +84,18 @@ class Database:
             min_size=1,
             max_size=pool_size,
             command_timeout=_COMMAND_TIMEOUT_S,
-            timeout=5.0,
+            timeout=_CONNECT_TIMEOUT_S,
             init=_prepare,
             server_settings=_SERVER_SETTINGS | {"application_name": application_name},
         )
         return cls(pool)
 
-    async def close(self) -> None:
+    async def close(self, *, patience_s: float = 2.0) -> None:
         """Close within a bound; connections that do not end are cut."""
-        try:
-            await asyncio.wait_for(self._pool.close(), timeout=5.0)
-        except TimeoutError:
+        closing = asyncio.ensure_future(self._pool.close())
+        await asyncio.wait({closing}, timeout=patience_s)
+        if not closing.done():
+            closing.cancel()
             self._pool.terminate()
 
     @asynccontextmanager

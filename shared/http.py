@@ -41,6 +41,8 @@ from shared.money import Money
 _log = structlog.get_logger()
 _STATIC = Path(__file__).parent / "static"
 _MAX_BODY = 8 * 1024 * 1024
+_MAX_BODIES = 128 * 1024 * 1024  # of all requests together
+_OPERATIONS = frozenset({"/healthz", "/readyz", "/metrics"})
 _STATUS = {
     Kind.MALFORMED: 400,
     Kind.INVALID: 422,
@@ -183,19 +185,25 @@ async def _on_http(request: Request, error: Exception) -> Response:
     return _problem(request, refusal, status=error.status_code, headers=error.headers)
 
 
+BUSY = Refusal(code="service.busy", detail="too much to do at once; nothing was done", kind=Kind.BUSY)
+OUTCOME_UNKNOWN = Refusal(
+    code="request.outcome_unknown",
+    detail="not answered in time; it may or may not take effect",
+    kind=Kind.BUSY,
+    clears_with="the same request with the same Idempotency-Key",
+)
+
+
 async def _on_error(request: Request, error: Exception) -> Response:
-    if isinstance(error, QueueFull) or is_transient(error):
+    if isinstance(error, QueueFull | NoConnection):
         _log.warning("request.busy", path=request.url.path, error=repr(error))
-        refusal = Refusal(code="service.busy", detail="too much to do at once; nothing was done", kind=Kind.BUSY)
+        return _problem(request, BUSY)
+    if is_transient(error):
+        _log.warning("request.unavailable", path=request.url.path, error=repr(error))
+        refusal = Refusal(code="service.unavailable", detail="the database does not answer now", kind=Kind.BUSY)
         return _problem(request, refusal)
     if isinstance(error, OutcomeUnknown):
-        refusal = Refusal(
-            code="request.outcome_unknown",
-            detail="not answered in time; it may or may not take effect",
-            kind=Kind.BUSY,
-            clears_with="the same request with the same Idempotency-Key",
-        )
-        return _problem(request, refusal)
+        return _problem(request, OUTCOME_UNKNOWN)
     _log.error("request.failed", path=request.url.path, error=repr(error), exc_info=error)
     return _problem(request, Refusal(code="internal", detail="this is our fault and was written down"), status=500)
 
@@ -451,6 +459,8 @@ class Kit(Protocol):
     def committed(self) -> Bell: ...
     @property
     def ready(self) -> bool: ...
+    @property
+    def kafka(self) -> Callable[[], str]: ...
 
 
 def kit_of(request: Request) -> Kit:
@@ -648,7 +658,7 @@ def create_app(service: str, routers: Sequence[APIRouter], kit: Kit) -> FastAPI:
     for busy in (QueueFull, OutcomeUnknown, *_BUSY_ERRORS):
         app.add_exception_handler(busy, _on_error)
     app.add_exception_handler(Exception, _on_error)
-    app.add_middleware(_Edge)
+    app.add_middleware(_Edge, capacity=kit.settings.request_capacity)
     return app
 
 
@@ -667,9 +677,15 @@ def _operations(service: str) -> APIRouter:
     @router.get("/readyz")
     async def readyz(request: Request) -> Response:
         kit = kit_of(request)
-        database = await kit.database.fetchval("SELECT true") if kit.ready else False
-        body = {"status": "ready" if database else "starting", "service": service}
-        return Response(dumps(body), 200 if database else 503, media_type="application/json")
+        database = await _answers(kit.database)
+        # Without Kafka requests are still served: what they publish waits in the outbox.
+        body = {
+            "status": "ready" if kit.ready and database else "starting" if database else "unavailable",
+            "service": service,
+            "database": "reachable" if database else "unreachable",
+            "kafka": kit.kafka(),
+        }
+        return Response(dumps(body), 200 if kit.ready and database else 503, media_type="application/json")
 
     @router.get("/metrics")
     async def metrics() -> Response:
@@ -690,39 +706,83 @@ def _operations(service: str) -> APIRouter:
     return router
 
 
-class _Edge:
-    """Pure ASGI: request ids, metrics by route template, and a bound on the body. It copies nothing."""
+async def _answers(database: Database) -> bool:
+    try:
+        return bool(await database.fetchval("SELECT true"))
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        _log.warning("ready.no_database", error=repr(error))
+        return False
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class _Edge:
+    """Pure ASGI: request ids, metrics by route template, and bounds: on a body, on all bodies, on requests. It copies nothing."""
+
+    def __init__(self, app: ASGIApp, capacity: int) -> None:
         self._app = app
+        self._capacity = capacity
+        self._active = 0
+        self._held = 0  # bytes of the bodies of active requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id = scope["freeport.request_id"] = new_id("req")
-        status = 500
+        status, begun = 500, False
         started = time.perf_counter()
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun = message["status"], True
                 message["headers"].append((b"x-request-id", request_id.encode()))
             await send(message)
 
         telemetry.HTTP_ACTIVE.inc()
+        self._active += 1
+        body = _Received()
         try:
-            if _announced_size(scope) > _MAX_BODY:
+            if self._active > self._capacity and scope["path"] not in _OPERATIONS:
+                await _refuse(BUSY, scope, receive, answer)
+            elif _announced_size(scope) > _MAX_BODY:
                 await _refuse(_TOO_LARGE, scope, receive, answer)
             elif "\0" in scope["path"] or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
                 await _refuse(_NUL, scope, receive, answer)
             else:
-                await self._app(scope, _bounded(receive), answer)
+                await self._app(scope, self._bounded(receive, body), answer)
+        except asyncio.CancelledError:
+            if not begun:  # the process stops, and the client is told rather than left to guess
+                await _refuse(OUTCOME_UNKNOWN, scope, receive, answer)
+            raise
         finally:
+            self._active -= 1
+            self._held -= body.size
             telemetry.HTTP_ACTIVE.dec()
             route = getattr(scope.get("route"), "path", "unmatched")
             telemetry.HTTP_SECONDS.labels(route, scope["method"], str(status)).observe(time.perf_counter() - started)
+
+    def _bounded(self, receive: Receive, body: "_Received") -> Receive:
+        async def bounded() -> Message:
+            message = await receive()
+            size = len(message.get("body", b""))
+            body.size += size
+            self._held += size
+            if body.size > _MAX_BODY:
+                raise Refused(_TOO_LARGE)
+            if self._held > _MAX_BODIES:
+                raise Refused(BUSY)
+            return message
+
+        return bounded
+
+
+@dataclass(slots=True)
+class _Received:
+    """How much of a body has come."""
+
+    size: int = 0
 
 
 def _announced_size(scope: Scope) -> int:
@@ -730,24 +790,11 @@ def _announced_size(scope: Scope) -> int:
     return int(announced) if announced.isdigit() else 0
 
 
-def _bounded(receive: Receive) -> Receive:
-    seen = 0
-
-    async def bounded() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > _MAX_BODY:
-            raise Refused(_TOO_LARGE)
-        return message
-
-    return bounded
-
-
 async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
     status, request_id = status_of(refusal), scope["freeport.request_id"]
     body = problem_body(refusal, status=status, instance=scope["path"], request_id=request_id)
-    await Response(body, status, media_type="application/problem+json")(scope, receive, send)
+    headers = {"Retry-After": "1"} if status == 503 else None
+    await Response(body, status, headers, media_type="application/problem+json")(scope, receive, send)
 
 
 _TOO_LARGE = Refusal(code="request.too_large", detail=f"a body may have {_MAX_BODY} bytes at most", kind=Kind.TOO_LARGE)

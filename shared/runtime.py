@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import importlib
+import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -18,7 +20,7 @@ from fastapi import APIRouter, FastAPI
 
 from shared import http, telemetry
 from shared.auth import Keys
-from shared.database import Database, is_transient
+from shared.database import Database, is_transient, single_connection
 from shared.deadletter_api import dead_letters
 from shared.messaging import deadletters
 from shared.messaging.combiner import Combiner
@@ -26,15 +28,25 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.desk import Count, Desk, Load, Save, count_nothing
 from shared.messaging.relay import Relay
 from shared.messaging.routing import Router
-from shared.messaging.workers import Gateways, call_loops, repeat, settle_deadlines, settle_released
+from shared.messaging.workers import (
+    Beat,
+    Gateways,
+    call_loops,
+    repeat,
+    settle_deadlines,
+    settle_released,
+    unclaimed_call,
+    unclaimed_deadline,
+)
 from shared.migrations import migrate
+from shared.patience import PatientProtocol, close_the_slow
 from shared.settings import ServiceSettings
+from shared.watchdog import LoopGuard, Watchdog
 
 S = TypeVar("S")
 Config = TypeVar("Config", bound=ServiceSettings)
 _log = structlog.get_logger()
 _ROLES = ("api", "worker", "all", "migrate")
-_DRAIN_S = 10.0
 
 
 @asynccontextmanager
@@ -117,6 +129,15 @@ async def build(service: "Service[Any, Any]", settings: ServiceSettings) -> "Kit
     return kit
 
 
+async def for_workers(service: "Service[Any, Any]", kit: "Kit[Any]") -> "Kit[Any]":
+    """The same kit over a pool of its own: loops that wait for locks take no connection from the requests, nor they from the loops."""
+    settings = kit.settings
+    database = await Database.connect(
+        settings.database_url.get_secret_value(), pool_size=settings.worker_pool_size, application_name=service.name
+    )
+    return replace(kit, database=database, desk=replace(kit.desk, database=database))
+
+
 def create_app(service: "Service[Any, Any]", kit: "Kit[Any]") -> FastAPI:
     """The service's HTTP application over a kit."""
     return http.create_app(service.name, (*service.api, dead_letters(service.name)), kit)
@@ -145,69 +166,107 @@ async def _serve(service: "Service[Any, Any]", settings: ServiceSettings, role: 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    guard = LoopGuard(loop, patience_s=settings.loop_stuck_after_s)
+    guard.start()
     async with AsyncExitStack() as stack:
         kit = await build(service, settings)
         stack.push_async_callback(kit.database.close)
-        loops = _Loops(kit)
+        loops = _Loops(service, kit)
         if role in ("worker", "all"):
+            worker_kit = await for_workers(service, kit)
+            stack.push_async_callback(worker_kit.database.close)
             gateways = await stack.enter_async_context(service.outside(settings))
-            loops.start_workers(service, gateways)
+            loops.start_workers(worker_kit, gateways)
         if role in ("api", "all"):
             loops.start_api(create_app(service, kit))
+        loops.start_watchdog()
         failed = await loops.until(stopping)
-        await loops.drain()
+        _end_by_force_after(settings.shutdown_s)
+        await loops.drain(settings.shutdown_s)
+    guard.stop()
     if failed:
         sys.exit(1)
+
+
+def _end_by_force_after(seconds: float) -> None:
+    """Whatever does not let go by then, in this process or in what it waits for, does not hold it up any longer."""
+
+    def end() -> None:
+        _log.error("service.ended_by_force", after_s=seconds)
+        sys.stdout.flush()
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 class _Loops:
     """The endless tasks of a process. One that ends by itself ends the process: the supervisor starts it anew."""
 
-    def __init__(self, kit: "Kit[Any]") -> None:
+    def __init__(self, service: "Service[Any, Any]", kit: "Kit[Any]") -> None:
+        self._service = service
         self._kit = kit
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._consumer: Consumer | None = None
         self._server: _Server | None = None
+        settings = kit.settings
+        url = settings.database_url.get_secret_value()
+        self._watchdog = Watchdog(
+            lambda: single_connection(url, f"{service.name}-watchdog"), patience_s=settings.stuck_after_s
+        )
 
-    def start_workers(self, service: "Service[Any, Any]", gateways: Gateways) -> None:
+    def start_workers(self, kit: "Kit[Any]", gateways: Gateways) -> None:
         """Relay, consumer, deadlines, calls, housekeeping and what the service adds."""
-        kit, desk = self._kit, self._kit.desk
-        relay = Relay(service.name, kit.database, kit.settings.kafka)
+        desk, watch = kit.desk, self._watchdog.watch
+        relay = Relay(self._service.name, kit.database, kit.settings.kafka)
         kit.committed.add(relay.wake)
         self._start("relay", relay.run())
+        watch("relay", lambda: relay.signs, relay.waiting)
         if desk.router.topics:
-            kit.ready = False
-            self._consumer = Consumer(desk, kit.settings.kafka, instance=kit.settings.instance, joined=kit.set_ready)
-            self._start("consumer", self._consumer.run())
-        self._start("deadlines", repeat("deadlines", lambda: settle_deadlines(desk), asyncio.Event(), 0.5))
+            self._kit.ready = False
+            consumer = Consumer(desk, kit.settings.kafka, instance=kit.settings.instance, joined=self._kit.set_ready)
+            self._consumer = consumer
+            self._start("consumer", consumer.run())
+            watch("consumer", lambda: consumer.signs, consumer.waiting)
+        self._kit.kafka = lambda: _reach(relay, self._consumer)
+        due, made = Beat(), Beat()
+        self._start("deadlines", repeat("deadlines", lambda: settle_deadlines(desk), asyncio.Event(), 0.5, due))
+        watch("deadlines", lambda: due.count + desk.retries, unclaimed_deadline)
         self._start("released", repeat("released", lambda: settle_released(desk), asyncio.Event(), 1.0))
         self._start("housekeeping", keep_house(kit.database, relay))
         if gateways:
-            for name, loop in call_loops(desk, gateways, kit.committed.event()).items():
+            for name, loop in call_loops(desk, gateways, kit.committed.event(), made).items():
                 self._start(name, loop)
-        for worker in service.workers:
+            watch("calls", lambda: made.count + desk.retries, unclaimed_call)
+        for worker in self._service.workers:
             self._start(worker.__name__, worker(kit))
 
     def start_api(self, app: FastAPI) -> None:
         """The HTTP server and the queue before the desk."""
-        settings = self._kit.settings
+        kit, settings = self._kit, self._kit.settings
         config = uvicorn.Config(
             app,
             host=settings.host,
             port=settings.port,
             loop="none",
-            http="httptools",
+            http=PatientProtocol,
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             backlog=2048,
             timeout_keep_alive=75,  # longer than a load balancer keeps its own: it closes first, not we in mid-request
-            timeout_graceful_shutdown=int(_DRAIN_S),
+            timeout_graceful_shutdown=max(1, int(settings.shutdown_s * 0.4)),
         )
         self._server = _Server(config)
-        self._start("combiner", self._kit.combiner.run())
+        self._start("combiner", kit.combiner.run())
         self._start("http", self._server.serve())
+        self._watchdog.watch("combiner", lambda: kit.combiner.batches + kit.desk.retries, kit.combiner.waiting)
+
+    def start_watchdog(self) -> None:
+        """Once all that it looks after is there."""
+        self._start("watchdog", self._watchdog.run())
 
     async def until(self, stopping: asyncio.Event) -> bool:
         """Wait for the order to stop, or for a loop that ends. True when one did."""
@@ -219,26 +278,32 @@ class _Loops:
         stop.cancel()
         return bool(ended)
 
-    async def drain(self) -> None:
-        """Stop intake, finish what is in hand, let go. Bounded: what does not end is cancelled."""
+    async def drain(self, budget_s: float) -> None:
+        """Stop intake, finish what is in hand, let go. Each step has a share of the budget: what does not end is cancelled."""
+        self._tasks["watchdog"].cancel()
         if self._server is not None:
             self._server.should_exit = True
         if self._consumer is not None:
             self._consumer.stop()
-        await self._finish("http", "consumer")
+        await self._finish(0.5 * budget_s, "http", "consumer")
         self._kit.combiner.close()
-        await self._finish("combiner")
+        await self._finish(0.15 * budget_s, "combiner")
         for task in self._tasks.values():
             task.cancel()
-        await asyncio.wait(self._tasks.values(), timeout=_DRAIN_S)
+        await asyncio.wait(self._tasks.values(), timeout=0.15 * budget_s)
 
-    async def _finish(self, *names: str) -> None:
+    async def _finish(self, patience_s: float, *names: str) -> None:
         tasks = [task for name in names if (task := self._tasks.get(name)) is not None]
         if tasks:
-            await asyncio.wait(tasks, timeout=_DRAIN_S)
+            await asyncio.wait(tasks, timeout=patience_s)
 
     def _start(self, name: str, loop: Coroutine[Any, Any, None]) -> None:
         self._tasks[name] = asyncio.create_task(loop, name=name)
+
+
+def _reach(relay: Relay, consumer: Consumer | None) -> str:
+    out_of_reach = relay.out_of_reach or (consumer is not None and consumer.out_of_reach)
+    return "unreachable" if out_of_reach else "reachable"
 
 
 class _Server(uvicorn.Server):
@@ -247,6 +312,11 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:  # it ticks ten times a second
+            close_the_slow(self.server_state.connections)
+        return await super().on_tick(counter)
 
 
 _AGES = """

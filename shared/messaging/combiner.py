@@ -7,6 +7,7 @@ commits hundreds. There is no timer.
 import asyncio
 from collections import deque
 
+from shared.database import Connection
 from shared.messaging.desk import Desk
 from shared.messaging.sources import Answer, CommandBatch, Pending
 
@@ -31,11 +32,16 @@ class Combiner:
         self._capacity = capacity
         self._patience_s = patience_s
         self._closing = False
+        self.batches = 0
 
     @property
     def depth(self) -> int:
         """How many commands wait for a transaction."""
         return len(self._waiting)
+
+    async def waiting(self, _: Connection) -> str | None:
+        """Commands that wait, for the watchdog."""
+        return f"{len(self._waiting)} commands wait" if self._waiting else None
 
     async def submit(self, pending: Pending) -> Answer:
         """Queue a command and wait for its answer. Raises QueueFull, OutcomeUnknown, or what made it undecidable."""
@@ -57,6 +63,7 @@ class Combiner:
             while self._waiting:
                 batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
                 await self._desk.settle(CommandBatch(batch))
+                self.batches += 1
 
     def close(self) -> None:
         """Take no more; `run()` ends when what waits is settled."""

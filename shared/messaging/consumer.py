@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from shared import failpoints, telemetry
 from shared.contracts.registry import EVENTS
-from shared.database import is_transient
+from shared.database import Connection, is_transient
 from shared.failpoints import Point
 from shared.messaging import deadletters, kafka, survey
 from shared.messaging.codec import Envelope, Malformed, open_envelope
@@ -54,6 +54,9 @@ class Consumer:
         self._verified: frozenset[Partition] = frozenset()
         self._cluster_id = ""
         self._other_logs: set[Partition] = set()
+        self._group_at = 0
+        self._signs = 0
+        self.out_of_reach = False  # Kafka, at the last try
 
     async def run(self) -> None:
         """Consume until `stop()`; after an error of Kafka's with a new client."""
@@ -66,6 +69,9 @@ class Consumer:
                     failures = 0
                 except (KafkaError, OSError, TimeoutError) as error:
                     failures += 1
+                    self._signs += 1
+                    self.out_of_reach = True
+                    self._joined()  # it will, when Kafka answers; requests need not wait for that
                     _log.warning("consumer.retry", service=self._desk.name, error=repr(error))
                     await self._pause(min(5.0, 0.2 * 2 ** min(failures, 5)))
         finally:
@@ -76,12 +82,13 @@ class Consumer:
         self._stopping.set()
 
     async def _consume(self, watching: "asyncio.Task[None]") -> None:
-        client = await kafka.join(
-            self._bootstrap, self._topics, group=self._group, client=self._desk.name, instance=self._instance
-        )
+        client = await self._join()
+        if client is None:
+            return
         self._reached, self._verified = {}, frozenset()
         try:
             self._joined()
+            self.out_of_reach = False
             while not self._stopping.is_set():
                 if watching.done():
                     watching.result()
@@ -95,6 +102,25 @@ class Consumer:
         finally:
             self._verified = frozenset()
             await kafka.let_go(client)
+
+    async def _join(self) -> ConsumerClient | None:
+        """A member of the group, or None when it is time to stop before there is one."""
+        joining = asyncio.create_task(
+            kafka.join(
+                self._bootstrap, self._topics, group=self._group, client=self._desk.name, instance=self._instance
+            )
+        )
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({joining, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if joining.done():
+                return joining.result()
+            return None
+        finally:
+            stopping.cancel()
+            if not joining.done():
+                joining.cancel()
+                await asyncio.wait({joining}, timeout=5)
 
     @property
     def _topics(self) -> list[str]:
@@ -122,6 +148,29 @@ class Consumer:
         """The logs and the group as they are. Raises KafkaError, OSError or TimeoutError when Kafka cannot be asked."""
         landmarks = {place: landmark for place, landmark in self._landmarks.items() if place in self._verified}
         return await survey.look(self._bootstrap, self._topics, landmarks, client=self._desk.name, group=self._group)
+
+    @property
+    def signs(self) -> int:
+        """What was settled or failed, for the watchdog."""
+        return self._signs + self._desk.retries
+
+    async def waiting(self, _: Connection) -> str | None:
+        """Records that wait for this member, or for a group that does not move, for the watchdog."""
+        found = await self.look()
+        at = {place: known.offset for place, known in found.committed.items()}
+        group_at, self._group_at = self._group_at, sum(at.values())
+        mine = self._verified
+        if not mine and self._group_at != group_at:
+            return None  # others work; there may be more members than partitions
+        at |= {place: known.offset + 1 for place, known in self._landmarks.items() if place in mine}
+        behind = {
+            place: end - max(at.get(place, 0), found.begins[place])
+            for place, end in found.ends.items()
+            if place in mine or not mine
+        }
+        waiting = {f"{place.topic}/{place.partition}": lag for place, lag in sorted(behind.items()) if lag > 0}
+        whose = "of its own" if mine else "of a group that does not move"
+        return f"records wait in partitions {whose}: {waiting}" if waiting else None
 
     def _compare(self, found: Survey) -> None:
         other = set(found.lost)
@@ -212,9 +261,11 @@ class Consumer:
                 if not is_transient(trouble):
                     raise
                 failures += 1
+                self._signs += 1
                 await asyncio.sleep(min(5.0, 0.1 * 2 ** min(failures, 6)))
 
     def _count(self, sifted: Sifted) -> None:
+        self._signs += 1
         now = datetime.now(UTC)
         for envelope in sifted.fresh:
             known = envelope.attributes["ce_type"] in EVENTS

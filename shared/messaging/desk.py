@@ -88,6 +88,7 @@ class Desk(Generic[S]):
     save: Save[S]
     count: Count[S] = count_nothing
     committed: Callable[[], None] = lambda: None
+    retries: int = 0  # signs of life for the watchdog: what fails and is tried again is not stuck
 
     async def settle(self, source: Source) -> None:
         """Decide and commit the batch. Returns when every message is decided or set aside.
@@ -172,6 +173,7 @@ class Desk(Generic[S]):
                 await self._pause(trouble, collisions)
 
     async def _pause(self, error: Exception, collisions: int) -> None:
+        self.retries += 1
         _log.warning("batch.retry", desk=self.name, error=repr(error), collisions=collisions)
         pause = min(_MAX_PAUSE_S, 0.01 * 2 ** min(collisions, 10))
         await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 (jitter, not a secret)

@@ -14,7 +14,7 @@ import structlog
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError, UnknownTopicOrPartitionError
 
 from shared import failpoints, telemetry
-from shared.database import Database, Row, is_transient
+from shared.database import Connection, Database, Row, is_transient
 from shared.failpoints import Point
 from shared.ids import new_id
 from shared.messaging import deadletters, kafka, survey
@@ -58,6 +58,13 @@ SELECT {COLUMNS} FROM outbox o WHERE o.published_at IS NULL AND NOT o.topic = AN
     AND NOT EXISTS (SELECT FROM stream_head h WHERE h.topic = o.topic AND h.key = o.key AND h.halted)
 ORDER BY o.id LIMIT $1
 """  # noqa: S608 (constants of ours)
+_WAITING = """
+SELECT o.id, o.topic FROM outbox o WHERE o.published_at IS NULL AND NOT o.topic = ANY($2)
+    AND o.created_at < now() - interval '5 seconds'
+    AND NOT EXISTS (SELECT FROM stream_head h WHERE h.topic = o.topic AND h.key = o.key AND h.halted)
+    AND NOT EXISTS (SELECT FROM relay_lease WHERE owner <> $1 AND expires_at > now())
+ORDER BY o.id LIMIT 1
+"""
 _RELEASE = "UPDATE relay_lease SET expires_at = now() - interval '1 second' WHERE name = 'outbox' AND owner = $1 AND epoch = $2"
 # In windows over the id, which rises with time: what is young is never looked at. The newest row of a state stream stays, for
 # with it a lost log is whole again, however long ago it was written.
@@ -89,6 +96,8 @@ class Relay:
         self._singly_until = 0
         self._producer: kafka.ProducerClient | None = None
         self._wake = asyncio.Event()
+        self.signs = 0  # what was published or failed, for the watchdog
+        self.out_of_reach = False  # Kafka, at the last try
 
     def wake(self) -> None:
         """Something was committed: do not wait for the next poll."""
@@ -107,10 +116,14 @@ class Relay:
                     if not (is_transient(error) or isinstance(error, KafkaError | Fenced)):
                         raise
                     failures += 1
+                    self.signs += 1
+                    self.out_of_reach = isinstance(error, KafkaError | TimeoutError)
                     _log.warning("relay.retry", service=self._service, error=repr(error))
                     await self._drop_producer()
                     await asyncio.sleep(min(5.0, 0.1 * 2 ** min(failures, 6)))
                     continue
+                self.signs += published
+                self.out_of_reach = False
                 if not published:
                     await self._idle(idle_s)
                 elif published < _FEW:
@@ -142,6 +155,14 @@ class Relay:
                 if not is_transient(error):
                     raise
                 _log.warning("relay.lease_left", service=self._service, error=repr(error))  # it expires by itself
+
+    async def waiting(self, connection: Connection) -> str | None:
+        """An event that should have been published and that nobody else will publish, for the watchdog."""
+        row = await connection.fetchrow(_WAITING, self._owner, sorted(self._logbook.missing))
+        if row is None:
+            return None
+        found = await survey.look(self._bootstrap, {row["topic"]}, {}, client=f"{self._service}-watchdog")
+        return None if found.missing else f"event {row['id']} waits for the topic {row['topic']}"
 
     async def _idle(self, idle_s: float) -> None:
         try:

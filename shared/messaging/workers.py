@@ -6,13 +6,25 @@ from typing import Any, Protocol
 
 import structlog
 
-from shared.database import Database, is_transient
+from shared.database import Connection, Database, is_transient
 from shared.effects import Call
 from shared.messaging import positions
 from shared.messaging.desk import Desk
 from shared.messaging.sources import AnswerBatch, CallAnswer, DueBatch, EventBatch
 
 _log = structlog.get_logger()
+
+
+class Beat:
+    """Counts what loops did or saw fail: the watchdog's sign that they live."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+
+
 _CLAIM_S = 60
 _BATCH = 200
 _CALLS_AT_ONCE = 32
@@ -98,13 +110,36 @@ async def _postpone(call_id: str, attempts: int, database: Database) -> None:
     )
 
 
-def call_loops(desk: "Desk[Any]", gateways: Gateways, woken: Wake) -> dict[str, Coroutine[Any, Any, None]]:
+def call_loops(
+    desk: "Desk[Any]", gateways: Gateways, woken: Wake, beat: Callable[[], None] = lambda: None
+) -> dict[str, Coroutine[Any, Any, None]]:
     """The loops that make calls: one that commits wake, and spares for when it waits for a slow other side.
 
     A batch of calls is as slow as its slowest; without spares one call that hangs would hold up all that come after it.
     """
     wakes: dict[str, Wake] = {"calls": woken} | {f"calls-{n}": asyncio.Event() for n in range(1, _SPARES + 1)}
-    return {name: repeat(name, lambda: make_calls(desk, gateways), wake, 0.5) for name, wake in wakes.items()}
+    return {name: repeat(name, lambda: make_calls(desk, gateways), wake, 0.5, beat) for name, wake in wakes.items()}
+
+
+_DUE = """
+SELECT kind || ' of ' || key FROM deadline WHERE due_at < now() - interval '5 seconds'
+    AND (claimed_until IS NULL OR claimed_until < now()) ORDER BY due_at LIMIT 1
+"""
+_CALL_DUE = """
+SELECT kind || ' ' || id FROM outside_call WHERE done_at IS NULL AND next_at < now() - interval '5 seconds' ORDER BY next_at LIMIT 1
+"""
+
+
+async def unclaimed_deadline(connection: Connection) -> str | None:
+    """A deadline that is due and that nobody has claimed, for the watchdog."""
+    found = await connection.fetchval(_DUE)
+    return None if found is None else f"the deadline {found} is due and not claimed"
+
+
+async def unclaimed_call(connection: Connection) -> str | None:
+    """A call that is due and that nobody has claimed, for the watchdog."""
+    found = await connection.fetchval(_CALL_DUE)
+    return None if found is None else f"the call {found} is due and not claimed"
 
 
 async def settle_released(desk: "Desk[Any]") -> int:
@@ -116,7 +151,13 @@ async def settle_released(desk: "Desk[Any]") -> int:
     return len(envelopes)
 
 
-async def repeat(name: str, step: Callable[[], Awaitable[int]], wake: Wake, idle_s: float) -> None:
+async def repeat(
+    name: str,
+    step: Callable[[], Awaitable[int]],
+    wake: Wake,
+    idle_s: float,
+    beat: Callable[[], None] = lambda: None,
+) -> None:
     """Do `step` for ever: again at once while it finds something, else when woken or after `idle_s`."""
     failures = 0
     while True:
@@ -128,10 +169,13 @@ async def repeat(name: str, step: Callable[[], Awaitable[int]], wake: Wake, idle
             if not is_transient(error):
                 raise
             failures += 1
+            beat()
             _log.warning("worker.retry", worker=name, error=repr(error))
             await asyncio.sleep(min(5.0, 0.1 * 2 ** min(failures, 6)))
             continue
-        if not found:
+        if found:
+            beat()
+        else:
             try:
                 async with asyncio.timeout(idle_s):  # wait_for may swallow a cancellation in Python 3.11
                     await wake.wait()

@@ -126,7 +126,12 @@ async def test_the_application_cannot_make_itself_a_key(bench: Bench) -> None:
 async def test_health_readiness_and_metrics_are_there(bench: Bench) -> None:
     async with bench.client_of(None) as client:
         assert (await client.get("/healthz")).json() == {"status": "alive"}
-        assert (await client.get("/readyz")).json() == {"status": "ready", "service": "till"}
+        assert (await client.get("/readyz")).json() == {
+            "status": "ready",
+            "service": "till",
+            "database": "reachable",
+            "kafka": "unused",
+        }
         metrics = (await client.get("/metrics")).text
     assert 'freeport_http_request_duration_seconds_count{method="GET",route="/healthz",status="200"}' in metrics
 
