@@ -12,9 +12,7 @@ SECONDS = Histogram(
 )
 PENDING = Gauge("freeport_webhook_pending", "Deliveries that a try is still to come for.")
 PENDING_AGE = Gauge("freeport_webhook_oldest_pending_age_seconds", "Age of the oldest of them.")
-OVERDUE = Gauge(
-    "freeport_webhook_overdue_seconds", "How late the next try is that could be made now: our own slowness."
-)
+OVERDUE = Gauge("freeport_webhook_overdue_seconds", "How late the next try is that could be made now.")
 ENDPOINTS = Gauge("freeport_webhook_endpoints", "Endpoints by state.", ("state",))
 
 EXHAUSTED = "exhausted"  # beside the verdicts: a failure after which no try follows

@@ -40,6 +40,7 @@ _SWEEP_EVERY_S = 2.0
 _MEASURE_EVERY = 5  # sweeps
 _CLEAN_EVERY = 150
 _BATCH = 5000
+_CLEAN_AT_MOST = 20  # batches at a time
 KEPT = "30 days"
 
 # The endpoints that something waits for, one step down the index each, however many rows wait.
@@ -105,8 +106,8 @@ WITH old AS (
     DELETE FROM webhook_delivery WHERE ctid IN
         (SELECT ctid FROM webhook_delivery WHERE created_at < now() - interval '{KEPT}' LIMIT $1)
     RETURNING id
-)
-DELETE FROM webhook_attempt a USING old WHERE a.delivery_id = old.id
+), tries AS (DELETE FROM webhook_attempt a USING old WHERE a.delivery_id = old.id)
+SELECT count(*) FROM old
 """  # noqa: S608 (constants)
 
 
@@ -142,8 +143,10 @@ async def sweep(database: Database) -> None:
 
 
 async def clean(database: Database) -> None:
-    """Delete a bounded number of deliveries that are 30 days old, with their attempts."""
-    await database.execute(_CLEAN, _BATCH)
+    """Delete deliveries that are 30 days old with their attempts, in transactions of a bounded size and for a bounded time."""
+    for _ in range(_CLEAN_AT_MOST):
+        if await database.fetchval(_CLEAN, _BATCH) < _BATCH:
+            return
 
 
 @dataclass(slots=True, eq=False)
