@@ -60,9 +60,8 @@ def killed_at(service: str, point: Point) -> Strike:
         nth = rng.randint(1, 4)
         victim, mark = await _armed(cluster, service, point, f"kill@{nth}", rng)
         await _bites(victim, mark, point)
-        armed, death = victim.restarts, victim.keeper.state.last_exit
         now = await victim.until_serving()
-        return f"{victim.name} killed itself at {point}, the {nth}. time there; {now} serves, its restart {armed} ({death})"
+        return f"{victim.name} killed itself at {point}, the {nth}. time there ({victim.keeper.state.last_exit}); {now} serves"
 
     return strike
 
