@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from services.orders.domain.webhook import DeliveryStatus, DisabledBecause
+from shared.contracts.payments import RefundSucceeded
 from shared.http import Body, Instant, View, examples
 from shared.outbound import MAX_URL
 
@@ -40,7 +41,7 @@ class WebhookEndpointIn(Body):
     model_config = examples(
         {
             "url": "https://shop.example.com/freeport",
-            "event_types": ["orders.*", "logistics.shipment.*", "payments.refund.succeeded.v1"],
+            "event_types": ["orders.*", "logistics.shipment.*", RefundSucceeded.event_type],
             "description": "The shop's own orders page",
         }
     )
