@@ -19,6 +19,11 @@ def service_database(service: str, secrets: Secrets) -> ServiceDatabase:
     )
 
 
+_PATIENCE = tuple(
+    f"FREEPORT_ORDERS_{name}_AFTER_S" for name in ("ASK", "GIVE_UP", "ALARM", "PAYMENT_ASK", "PAYMENT_ALARM")
+)
+
+
 def admin_url(ports: Ports, secrets: Secrets) -> str:
     """The superuser's URL of the embedded PostgreSQL."""
     return f"postgresql://postgres:{secrets.postgres_password}@{LOOPBACK}:{ports.of('postgres')}/postgres"
@@ -50,6 +55,8 @@ def service_program(
         "FREEPORT_KAFKA": kafka_bootstrap(ports),
         **{f"FREEPORT_{name.upper()}_URL": ports.url(name) for name in (*SERVICES, "provider", "carrier")},
         **_secrets_of(service, secrets),
+        # How long orders wait for whom, shortened where silence is tried out.
+        **({name: os.environ[name] for name in _PATIENCE if name in os.environ} if service == "orders" else {}),
     }
     numbered = service if replica == 1 else f"{service}-{replica}"
     return Program(

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from services.orders.domain.axes import fulfilment_status, payment_status
 from services.orders.domain.holds import Hold
 from services.orders.domain.order import Order
-from services.orders.domain.patience import USUAL
+from services.orders.domain.patience import USUAL, Patience
 from services.orders.domain.standing import PaymentTerms, Status
 from services.orders.rows import facts_from_json, facts_to_json, reasons_from_json
 from shared.contracts.orders import (
@@ -41,6 +41,7 @@ FOLDER = Path(__file__).parent / "sagas"
 Json = dict[str, Any]
 
 _terms: TypeAdapter[PaymentTerms] = TypeAdapter(PaymentTerms)
+_patience: TypeAdapter[Patience] = TypeAdapter(Patience)
 _placed: TypeAdapter[OrderPlaced] = TypeAdapter(OrderPlaced)
 
 
@@ -98,7 +99,13 @@ def record(fresh: Order, topics: Sequence[Sequence[Any]]) -> Json:
         message = _message(topics[place][heard[place]], order)
         steps.append(_step(order, message, placed, published))
         heard[place] += 1
-    return {"placed": _plain(placed), "terms": _plain(order.terms), "steps": steps, "end": end_of(order)}
+    return {
+        "placed": _plain(placed),
+        "terms": _plain(order.terms),
+        "patience": _patience.dump_python(USUAL, mode="json"),
+        "steps": steps,
+        "end": end_of(order),
+    }
 
 
 def _next(heard: Sequence[int], topics: Sequence[Sequence[Any]], published: Sequence[Event]) -> int | None:
@@ -155,7 +162,8 @@ def take(order: Order, message: Mapping[str, Any], placed: OrderPlaced) -> list[
 def begun(saga: Json) -> tuple[Order, OrderPlaced]:
     """The order before its first step, and how it was announced."""
     placed = _placed.validate_python(saga["placed"])
-    return Order.place(placed, _terms.validate_python(saga["terms"]), NOON, USUAL), placed
+    patience = _patience.validate_python(saga["patience"])  # of that time: deadlines came when they did
+    return Order.place(placed, _terms.validate_python(saga["terms"]), NOON, patience), placed
 
 
 def revived(saga: Json, row: Json) -> tuple[Order, OrderPlaced]:

@@ -109,3 +109,11 @@ def test_the_environment_of_a_child_holds_nothing_that_was_not_meant_for_it(
 ) -> None:
     monkeypatch.setenv("SOMEBODYS_TOKEN", "hush")
     assert "SOMEBODYS_TOKEN" not in service_program("orders", "all", home, Ports(), secrets).env
+
+
+def test_how_long_orders_wait_reaches_orders_and_nobody_else(
+    home: Home, secrets: Secrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FREEPORT_ORDERS_GIVE_UP_AFTER_S", "3")
+    assert service_program("orders", "all", home, Ports(), secrets).env["FREEPORT_ORDERS_GIVE_UP_AFTER_S"] == "3"
+    assert "FREEPORT_ORDERS_GIVE_UP_AFTER_S" not in service_program("risk", "all", home, Ports(), secrets).env

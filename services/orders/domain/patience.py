@@ -24,12 +24,13 @@ MATTERS = AGREEMENT, PAYMENT, CARD, RESERVATION, CANCELLATION = (
 class Patience:
     """How long an order waits before it asks again, and from the question on.
 
-    `give_up` ends before inventory's hold does: an order that nobody agreed to by then has no stock either.
+    Long enough that services which are only slow, or a broker that is away for minutes, end no order; and `give_up` ends before
+    inventory's hold of half an hour does: an order that nobody agreed to by then has no stock either.
     """
 
-    ask: timedelta = timedelta(minutes=1)  # inventory, risk, logistics
-    give_up: timedelta = timedelta(minutes=14)  # a storefront's order that can still be refused
-    alarm: timedelta = timedelta(minutes=4)  # every other: a person is told
+    ask: timedelta = timedelta(minutes=2)  # inventory, risk, logistics
+    give_up: timedelta = timedelta(minutes=27)  # a storefront's order that can still be refused
+    alarm: timedelta = timedelta(minutes=3)  # every other: a person is told
     payment_ask: timedelta = timedelta(minutes=5)  # a provider's slow minutes, and the looking up of unknown outcomes
     payment_alarm: timedelta = timedelta(minutes=10)
 

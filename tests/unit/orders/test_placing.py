@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.orders.domain.order import SILENCE
+from services.orders.domain.patience import USUAL
 from services.orders.domain.pricing import MOST, Wish
 from services.orders.usecases.place_order import PlaceOrder, place_order
 from shared.contracts.orders import OrderPlaced
@@ -68,7 +69,7 @@ def test_an_order_is_announced_answered_and_watched() -> None:
     assert not isinstance(decision, Refusal)
     placed_event, deadline, reply = decision
     assert isinstance(placed_event, OrderPlaced)
-    assert deadline == Deadline(SILENCE, placed_event.order_id, b.NOON + timedelta(minutes=1))
+    assert deadline == Deadline(SILENCE, placed_event.order_id, b.NOON + USUAL.ask)
     assert reply == Reply({"id": placed_event.order_id}, status=201)
 
 
