@@ -36,7 +36,7 @@ def _restock(
 ) -> Iterator[Allocation]:
     for part, where in parts:
         quantity = min(part.quantity, reservation.owed_back(part.sku))
-        if quantity > 0:
+        if quantity > 0 and shelves.may_stock(part.sku, reservation.store_id):
             put = Allocation(sku=part.sku, warehouse=where.code, country=where.country, quantity=quantity)
             shelves.restock(reservation, put, part.return_id, now)
             yield put

@@ -120,11 +120,16 @@ class Shelves:
         self._note(reservation)
 
     def restock(self, reservation: Reservation, part: Allocation, return_id: str, now: Moment) -> None:
-        """Sellable units of a return are on the shelf again."""
+        """Sellable units of a return are on the shelf again. A SKU that nobody had stocked is the store's from now on."""
         reservation.restock(part.sku, part.quantity)
+        self.item(part.sku).store_id = reservation.store_id
         self._enter(
             MovementKind.RESTOCKED, part.sku, part.warehouse, return_id, reservation.store_id, now, part.quantity
         )
+
+    def may_stock(self, sku: str, store_id: str) -> bool:
+        """Whether the SKU is the store's, or nobody's yet."""
+        return self.item(sku).store_id in ("", store_id)
 
     def adjust(self, adjustment: Adjustment, sku: str, change: int, now: Moment) -> list[Reservation]:
         """Change what is on hand. Returns the reservations that had to break for it."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from services.inventory.domain.warehouse import Warehouse, WarehouseKind
 from services.inventory.usecases.adjust_stock import AdjustStock, adjust_stock
 from services.inventory.usecases.put_warehouse import PutWarehouse, put_warehouse
-from shared.contracts.inventory import RestockHeld, StockRefused
+from shared.contracts.inventory import RestockHeld, StockRefused, StockReserved
 from shared.errors import Refusal
 from tests.builders.inventory import (
     BERLIN,
@@ -60,6 +60,22 @@ def test_a_return_is_not_put_into_another_stores_warehouse() -> None:
     play(placed(1), dispatched(1, allocated("MUG", 1)))
     assert [type(event) for event in play.told(returned(1, warehouse="ATL"))] == [RestockHeld]
     assert play.level("MUG", "ATL") == (0, 0)
+
+
+def test_goods_that_come_back_before_any_were_stocked_belong_to_the_store_and_can_be_sold() -> None:
+    # Found by the machine that compares the database with the model: they were on the shelf, and nobody's.
+    play = Play(some_shelves())
+    play(placed(1, refusable=False), dispatched(1, allocated("MUG", 1)), returned(1))
+    assert (play.level(), play.shelves.item("MUG").store_id) == ((1, 0), STORE)
+    assert [type(event) for event in play.told(placed(2))] == [StockReserved]
+
+
+def test_a_return_puts_nothing_on_the_shelf_of_another_stores_sku() -> None:
+    play = Play(some_shelves())
+    play(placed(1, refusable=False), dispatched(1, allocated("MUG", 1)))
+    play.shelves.item("MUG").store_id = OTHER
+    assert play(returned(1)) == []
+    assert play.level() == (0, 0)
 
 
 def test_a_store_does_not_take_over_another_stores_warehouse() -> None:
