@@ -86,6 +86,8 @@ class Counts:
     cut_short: int = 0
     """Connections that reached `limit_bytes`."""
     slow_ends: int = 0
+    errors: list[str] = field(default_factory=list[str])
+    """What went wrong in the proxy itself."""
     up: Flow = field(default_factory=Flow)
     down: Flow = field(default_factory=Flow)
 
@@ -147,6 +149,8 @@ class Gate:
             self._connections.add(connection)
             try:
                 await connection.run()
+            except Exception as error:  # noqa: BLE001 (the tests of the proxy ask for it, and it is no connection's end)
+                self.counts.errors.append(repr(error))
             finally:
                 self._connections.discard(connection)
         finally:
