@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field, model_validator
 
 from shared.auth import OPERATIONS
+from shared.contracts import topics
 from shared.errors import Refused
 from shared.http import (
     PROBLEMS,
@@ -71,7 +72,7 @@ class RedriveManyIn(Body):
     """
 
     model_config = examples(
-        {"topic": "orders.order.v1", "error_contains": "KeyError", "limit": 100, "operator": "maria"}
+        {"topic": topics.ORDER.name, "error_contains": "KeyError", "limit": 100, "operator": "maria"}
     )
 
     topic: Text | None = None
