@@ -473,7 +473,7 @@ FAULTS = (
             row=10,
             says=f"{ROLLED} restarts of {service}, a replica after the other",
             strike=rolled(service),
-            lasts=60,
+            lasts=100,
             occupies=frozenset({service}),
         )
         for service in ("inventory", "support")
