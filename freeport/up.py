@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from aiokafka.errors import KafkaError
+
 from freeport import checks
 from freeport.databases import prepare_databases
 from freeport.embedded.jars import class_path, kafka_version
@@ -26,7 +28,7 @@ from freeport.errors import StartupError
 from freeport.health import wait_until_serving
 from freeport.layout import SANDBOXES, SERVICES, Home, Ports, is_built, sandbox_is_built
 from freeport.leftovers import stop_leftovers
-from freeport.processes import Program
+from freeport.processes import LOOPBACK, Program
 from freeport.secrets import Secrets, load_or_create
 from freeport.state import (
     Condition,
@@ -62,6 +64,7 @@ class Supervision:
         self._without = without
         self._keepers: dict[str, Keeper] = {}
         self._stop = asyncio.Event()
+        self._topics_again: asyncio.Task[None] | None = None
         self.ready = asyncio.Event()
         self._state = State(
             supervisor=_this_process(),
@@ -185,6 +188,8 @@ class Supervision:
 
     async def _take_down(self) -> None:
         """Services and sandboxes first, so that they commit and leave their groups; then Kafka; the database last."""
+        if self._topics_again is not None:
+            self._topics_again.cancel()
         infrastructure = ("kafka", "postgres")
         programs = [keeper for name, keeper in self._keepers.items() if name not in infrastructure]
         await asyncio.gather(*(keeper.end() for keeper in programs))
@@ -233,6 +238,19 @@ class Supervision:
 
     def _report(self, program: ProgramState) -> None:
         self._set(self._state.with_program(program))
+        if program.name == "kafka" and program.restarts and program.condition is Condition.RUNNING:
+            # It may have lost its data. The services fill its topics again, and make none.
+            self._topics_again = asyncio.create_task(self._make_topics())
+
+    async def _make_topics(self) -> None:
+        bootstrap = f"{LOOPBACK}:{self.ports.of('kafka')}"
+        while not self._stop.is_set():
+            try:
+                await create_topics(bootstrap, TOPICS, partitions=EMBEDDED_PARTITIONS)
+                return
+            except (KafkaError, StartupError, OSError) as error:
+                sys.stderr.write(f"Kafka's topics could not be made: {error!r}\n")
+                await asyncio.sleep(1.0)
 
     def _change(self, **changes: Any) -> None:
         self._set(replace(self._state, **changes))
