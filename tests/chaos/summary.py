@@ -48,6 +48,7 @@ class Summary:
             "faults": self._faults(),
             "left_out": self.record.left_out,
             "orders": self._orders(),
+            "held": dict(sorted(self.judgement.holds.items())),
             "checked": self.judgement.checked,
             "violations": self.violations,
             "recovered_s": self.judgement.recovered_s,
@@ -84,6 +85,8 @@ class Summary:
             faults.add_row(f"{struck.began_s:.0f} s", str(struck.row), struck.name, f"{struck.seconds:.1f} s", proof)
         console.print(faults, highlight=False)
         console.print(", ".join(f"{name} {n}" for name, n in self._orders().items()), highlight=False)
+        held = ", ".join(f"{code} {n}" for code, n in sorted(self.judgement.holds.items()))
+        console.print(f"held: {held or 'none'}", highlight=False)
         console.print(", ".join(f"{name} {value:.0f} s" for name, value in self.seconds.items()), highlight=False)
         violations = self.violations
         for violation in violations[:SHOWN]:

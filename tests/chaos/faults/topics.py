@@ -28,7 +28,7 @@ from shared.messaging.logbook import COLUMNS
 from shared.messaging.relay import Relay
 from tests.chaos import servers
 from tests.chaos.cluster import Cluster, Process
-from tests.chaos.fault import Fault, Feature, Harmless
+from tests.chaos.fault import MADE_UP, Fault, Feature, Harmless
 from tests.chaos.faults.brokers import CONSUMING, administration, count_by_service, until
 
 STREAMS = [topic.name for topic in TOPICS if topic.kind is TopicKind.STREAM]
@@ -271,7 +271,7 @@ class Letter:
 
 async def poisoned(cluster: Cluster, rng: Random) -> str:
     """Nonsense in the orders' topic: it is set aside, its key alone stands, and a person gives it up."""
-    marker = f"poison-{rng.randrange(10**9)}"
+    marker = f"{MADE_UP}{rng.randrange(10**9)}"
     kinds = poisons(marker, rng)
     flowed = await applied(cluster)
     async with writer(cluster) as producer:
