@@ -219,7 +219,7 @@ class _Loops:
     def start_workers(self, kit: "Kit[Any]", gateways: Gateways) -> None:
         """Relay, consumer, deadlines, calls, housekeeping and what the service adds."""
         desk, watch = kit.desk, self._watchdog.watch
-        relay = Relay(self._service.name, kit.database, kit.settings.kafka)
+        relay = Relay(self._service.name, kit.database, kit.settings.kafka, instance=kit.settings.instance)
         kit.committed.add(relay.wake)
         self._start("relay", relay.run())
         watch("relay", lambda: relay.signs, relay.waiting)

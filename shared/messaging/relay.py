@@ -82,13 +82,17 @@ SELECT max(id) FROM old HAVING min(created_at) < now() - interval '7 days'
 
 
 class Relay:
-    """One service's relay. Any number may run; the lease lets one work."""
+    """One service's relay. Any number may run; the lease lets one work.
 
-    def __init__(self, service: str, database: Database, bootstrap: str) -> None:
+    With an `instance` name (unique among them) one that was killed and started again takes its lease back at once, in a new
+    epoch; without one the lease has to run out.
+    """
+
+    def __init__(self, service: str, database: Database, bootstrap: str, *, instance: str = "") -> None:
         self._service = service
         self._database = database
         self._bootstrap = bootstrap
-        self._owner = new_id("rly")
+        self._owner = instance or new_id("rly")
         self._logbook = Logbook(service, database)
         self._epoch: int | None = None
         self._own_at = 0.0

