@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status urls logs reset demo chaos test unit integration e2e check contracts format stats lock audit
+.PHONY: help setup up down status urls logs reset demo chaos oversell test unit integration e2e check contracts format stats lock audit
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ SEED ?= 1
 MINUTES ?= 6
 chaos: .venv/installed ## let faults strike under load, heal, judge (SEED=1 MINUTES=6; ONLY=kafka BROKERS=3 DISK=kafka)
 	@$(RUN) tests.chaos --seed $(SEED) --minutes $(MINUTES) $(if $(ONLY),--only $(ONLY)) $(if $(BROKERS),--brokers $(BROKERS)) $(if $(DISK),--disk $(DISK))
+
+ROUNDS ?= 100
+oversell: .venv/installed ## one unit and 500 buyers at two replicas, ROUNDS=100 times; crossed baskets; inventory killed in mid-batch
+	@FREEPORT_OVERSELL_ROUNDS=$(ROUNDS) $(RUN) pytest -q -s tests/oversell
 
 test: .venv/installed ## everything that must pass
 	@$(RUN) pytest
