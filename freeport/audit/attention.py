@@ -103,7 +103,8 @@ def _hold(row: Row) -> Item:
 
 
 async def payments_that_need_somebody(books: Books) -> list[Item]:
-    """Payments that were charged otherwise than asked, or whose promise is gone. Those about refunds are told as such."""
+    """Payments that were charged otherwise than asked, or whose promise is gone; not those whose refund is listed as owed."""
+    owed = {item.about for item in await refunds_owed(books)}
     return [
         Item(
             row["order_id"],
@@ -111,7 +112,7 @@ async def payments_that_need_somebody(books: Books) -> list[Item]:
             _OF_PAYMENTS.get(row["attention"], _MONEY_OTHERWISE),
         )
         for row in await books.read("payments", _ATTENTION)
-        if not row["attention"].startswith(_ABOUT_REFUNDS)
+        if not (row["attention"].startswith(_ABOUT_REFUNDS) and row["order_id"] in owed)
     ]
 
 

@@ -349,6 +349,11 @@ async def test_a_payment_that_was_charged_otherwise_is_listed_with_what_settles_
     [item] = [item for item in await listed(databases, "payments.need_attention") if item.about == charge["reference"]]
     assert "payment.conflicted" in item.says
     assert "cancelling the order" in item.clears_with
+    await databases["payments"].execute(
+        "UPDATE payment SET attention = 'refund.refused' WHERE order_id = $1", charge["reference"]
+    )
+    listed_now = await listed(databases, "payments.need_attention")  # nothing is owed here that would tell of it
+    assert charge["reference"] in {item.about for item in listed_now}
 
 
 async def _undo(databases: dict[str, Connection], provider: ProviderBook, state: str) -> tuple[Row, ProviderBook]:
