@@ -1,5 +1,6 @@
 """API keys: a bearer key a store, stored as a hash, with scopes. A store sees only what is its own."""
 
+import asyncio
 import hashlib
 import secrets
 import time
@@ -58,19 +59,27 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[str, tuple[float, Principal | None]] = {}
+        self._asking: dict[str, asyncio.Task[Principal | None]] = {}
 
     async def find(self, key: str) -> Principal | None:
         """The principal of a key, or None where there is none or it is revoked."""
         hashed = hash_key(key)
-        now = time.monotonic()
         known = self._known.get(hashed)
-        if known is not None and now < known[0]:
+        if known is not None and time.monotonic() < known[0]:
             return known[1]
+        # Many requests of one store come at once: one asks for all, or the pool would be full of the same question.
+        asking = self._asking.get(hashed)
+        if asking is None:
+            asking = self._asking[hashed] = asyncio.create_task(self._ask(hashed))
+            asking.add_done_callback(lambda _: self._asking.pop(hashed, None))
+        return await asyncio.shield(asking)
+
+    async def _ask(self, hashed: str) -> Principal | None:
         row = await self._database.fetchrow(
             "SELECT store_id, prefix, scopes FROM api_key WHERE key_hash = $1 AND revoked_at IS NULL", hashed
         )
         principal = None if row is None else Principal(row["store_id"], row["prefix"], frozenset(row["scopes"]))
         if len(self._known) >= _CACHE_SIZE:
             self._known.clear()
-        self._known[hashed] = (now + _CACHE_S, principal)
+        self._known[hashed] = (time.monotonic() + _CACHE_S, principal)
         return principal

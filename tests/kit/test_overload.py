@@ -169,6 +169,27 @@ async def test_the_bodies_of_all_requests_together_are_bounded(
             assert (await client.post(url, content=body, headers={"idempotency-key": "3"})).status_code == 201
 
 
+async def test_a_thousand_requests_of_one_key_ask_the_database_once_who_that_is(
+    service_bench: BenchFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await service_bench(SERVICE, pool_size=2)
+    asked = 0
+    fetchrow = bench.database.fetchrow
+
+    async def counting(sql: str, *args: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await fetchrow(sql, *args)
+
+    monkeypatch.setattr(bench.database, "fetchrow", counting)
+    finding = [asyncio.create_task(bench.kit.keys.find(KEYS[STORE])) for _ in range(1000)]
+    await asyncio.sleep(0)
+    finding.pop(0).cancel()  # who asked first goes away: the others are answered all the same
+    found = await asyncio.gather(*finding)
+    assert {principal.store_id for principal in found if principal} == {STORE}
+    assert asked == 1
+
+
 async def test_loops_that_are_stuck_on_locks_take_no_connection_from_the_requests(service_bench: BenchFactory) -> None:
     bench = await service_bench(SERVICE, pool_size=2, worker_pool_size=3)
     workers = await for_workers(SERVICE, bench.kit)
