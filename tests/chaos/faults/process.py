@@ -89,16 +89,22 @@ def killed_beside(service: str, point: Point, cause: Strike) -> Strike:
         marks = [process.mark() for process in both]
         for process in both:
             await process.restart({VARIABLE: f"{point}=kill"})
+
+        def bitten() -> list[Process]:
+            return [process for process, mark in zip(both, marks, strict=True) if _has_bitten(process, mark, point)]
+
         try:
             told = await cause(cluster, rng)
+            deadline = asyncio.get_running_loop().time() + _BITES_WITHIN_S
+            while not (died := bitten()):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise Harmless(f"no replica of {service} came to {point}, though {told}")
+                await asyncio.sleep(0.2)
         finally:
             # Whoever was not in the way of it keeps the trap no longer than this.
-            died = [process for process, mark in zip(both, marks, strict=True) if _has_bitten(process, mark, point)]
-            for process in both:
-                if process not in died:
-                    await process.restart()
-        if not died:
-            raise Harmless(f"no replica of {service} came to {point}, though {told}")
+            unharmed = [process for process in both if process not in bitten()]
+            for process in unharmed:
+                await process.restart()
         return f"{' and '.join(process.name for process in died)} killed themselves at {point}; {told}"
 
     return strike
