@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from freeport.embedded.kafka import EmbeddedKafka, quorum
 from freeport.processes import free_port
 from freeport.topics import create_topics
-from shared.contracts.topics import ORDER
+from shared.contracts.topics import ORDER, TOPICS
 from shared.messaging import kafka
+from shared.messaging.relay import Relay
 from tests.chaos.proxy import Proxies, Toxics
+from tests.fixtures.bench import BenchFactory
+from tests.kit.till.main import SERVICE
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 JVM = ("-XX:TieredStopAtLevel=1",)
@@ -79,6 +82,54 @@ async def test_every_topic_has_three_replicas_and_the_leaders_death_loses_nothin
         await kafka.let_go(producer)
     assert (await leaders(bootstrap, ORDER.name))[0][0] != leader
     assert await read_all(bootstrap, 2) == [b"before", b"after"]
+
+
+async def test_a_relay_outlives_the_loss_of_the_majority_with_another_producer(
+    brokers: list[EmbeddedKafka], service_bench: BenchFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bootstrap = ",".join(broker.bootstrap for broker in brokers)
+    await create_topics(bootstrap, TOPICS, partitions=1, replicas=3)
+    bench = await service_bench(SERVICE)
+    thrown_away: list[object] = []
+    let_go = kafka.let_go
+
+    async def seen(client: kafka.ProducerClient) -> None:
+        thrown_away.append(client)
+        await let_go(client)
+
+    async def thrown() -> int:
+        return len(thrown_away)
+
+    monkeypatch.setattr(kafka, "let_go", seen)
+    relay = asyncio.create_task(Relay("till", bench.database, bootstrap).run())
+
+    async def sold(times: int) -> None:
+        async with bench.client as client:
+            for _ in range(times):
+                assert (await client.post("/v1/additions", json={"name": "majority", "units": 1})).status_code == 201
+
+    async def unpublished() -> int:
+        return await bench.database.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
+
+    try:
+        await sold(3)
+        await eventually(unpublished, 0)
+        await asyncio.gather(*(asyncio.to_thread(broker.stop, patience=0) for broker in brokers[:2]))
+        await sold(3)
+        await eventually(thrown, 1)  # nothing was acknowledged in time
+        assert await unpublished() == 3
+        await asyncio.gather(*(asyncio.to_thread(broker.start) for broker in brokers[:2]))
+        await eventually(unpublished, 0)
+        assert await bench.database.fetchval("SELECT count(*) FROM outbox") == 6
+    finally:
+        relay.cancel()
+        await asyncio.gather(relay, return_exceptions=True)
+
+
+async def eventually(look: Callable[[], Awaitable[int]], expected: int, within_s: float = 90.0) -> None:
+    async with asyncio.timeout(within_s):
+        while await look() != expected:  # noqa: ASYNC110 (a fact in a database, which sets no event)
+            await asyncio.sleep(0.05)
 
 
 async def test_clients_find_a_broker_by_what_it_advertises(embedded_directory: Path) -> None:
