@@ -161,4 +161,3 @@ ON CONFLICT (id) DO NOTHING
 async def _add_calls(calls: Sequence[tuple[Call, Moment]], connection: Connection) -> None:
     rows = [(call.id, call.kind, call.key, call.request, context_of(moment), call.not_before) for call, moment in calls]
     await connection.execute(_ADD_CALLS, *columns(rows))
-
