@@ -216,28 +216,29 @@ async def ring(call: Call) -> dict[str, Any] | None:
 
 async def test_a_combiner_that_hangs_is_ended(service_bench: BenchFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     bench, ended = await service_bench(SERVICE), Ended()
-    hanging, kit = asyncio.Event(), bench.kit
-
-    async def settle(_: object) -> None:
-        await hanging.wait()
+    begun, hanging, kit = asyncio.Event(), asyncio.Event(), bench.kit
 
     class Desk:
         async def settle(self, source: object) -> None:
-            await settle(source)
+            begun.set()
+            await hanging.wait()
 
     kit.combiner._desk = Desk()  # pyright: ignore[reportAttributeAccessIssue] (a desk that hangs)
     watchdog = watchdog_of(bench, ended)
     watchdog.watch("combiner", lambda: kit.combiner.batches, kit.combiner.waiting)
     async with bench.client as client:
         body = {"name": "a", "units": 1}
-        calls = [asyncio.create_task(client.post("/v1/additions", json=body)) for _ in range(1)]
-        await eventually(lambda: asyncio.sleep(0, kit.combiner.depth == 0))
-        calls.append(asyncio.create_task(client.post("/v1/additions", json=body)))
-        await until_ended(watchdog, ended)
-        hanging.set()
-        for call in calls:
-            call.cancel()
-        await asyncio.wait(calls)
+        calls = [asyncio.create_task(client.post("/v1/additions", json=body))]
+        try:
+            async with asyncio.timeout(10):
+                await begun.wait()  # the first is in a transaction that does not end; the next one waits
+            calls.append(asyncio.create_task(client.post("/v1/additions", json=body)))
+            await until_ended(watchdog, ended)
+        finally:
+            hanging.set()
+            for call in calls:
+                call.cancel()
+            await asyncio.wait(calls)
     assert "1 commands wait" in ended[0]
 
 
