@@ -1,5 +1,6 @@
 """Create Kafka's topics from the one topic file."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from freeport.errors import StartupError
 from shared.contracts.registry import Topic, TopicKind
 
+_REGISTERED_WITHIN = 300  # tenths of a second
 EMBEDDED_PARTITIONS = 3  # one node gains nothing from the twelve of a real cluster
 
 
@@ -28,6 +30,7 @@ async def create_topics(
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
+        await _until_registered(admin, replicas)
         existing = set(await admin.list_topics())
         missing = [topic for topic in topics if topic.name not in existing]
         if missing:
@@ -37,6 +40,14 @@ async def create_topics(
     finally:
         await admin.close()
     return [topic.name for topic in missing]
+
+
+async def _until_registered(admin: AIOKafkaAdminClient, brokers: int) -> None:
+    """A broker that serves already may not be known to the controller yet, and then gets no replica."""
+    for _ in range(_REGISTERED_WITHIN):  # after that the creation says best what is missing
+        if len((await admin.describe_cluster())["brokers"]) >= brokers:
+            return
+        await asyncio.sleep(0.1)
 
 
 def _new(topic: Topic, partitions: int | None, replicas: int) -> NewTopic:

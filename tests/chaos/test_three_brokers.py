@@ -71,8 +71,12 @@ async def test_every_topic_has_three_replicas_and_the_leaders_death_loses_nothin
 ) -> None:
     bootstrap = ",".join(broker.bootstrap for broker in brokers)
     await create_topics(bootstrap, [ORDER], partitions=1, replicas=3)
-    leader, in_sync = (await leaders(bootstrap, ORDER.name))[0]
-    assert sorted(in_sync) == [1, 2, 3]
+
+    async def in_sync() -> int:
+        return len((await leaders(bootstrap, ORDER.name))[0][1])
+
+    await eventually(in_sync, 3)  # the last of them may have joined a moment ago
+    leader, _ = (await leaders(bootstrap, ORDER.name))[0]
     producer = await kafka.produce(bootstrap, client="three")
     try:
         await send(producer, b"before")
