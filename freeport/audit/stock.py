@@ -13,7 +13,7 @@ SELECT a.sku, a.warehouse, sum(a.quantity)::bigint AS quantity
 FROM reservation r CROSS JOIN LATERAL jsonb_to_recordset(r.allocations) AS a(sku text, warehouse text, quantity bigint)
 WHERE r.status IN ('held', 'committed') GROUP BY a.sku, a.warehouse
 """
-# What an order needs against what its plan holds, by SKU.
+# What an order needs against what its plan holds, or held until the goods left, by SKU.
 _PLANS = """
 SELECT r.order_id, r.status, d.sku, d.needed, coalesce(p.planned, 0) AS planned
 FROM reservation r
@@ -22,7 +22,7 @@ LEFT JOIN LATERAL (
     SELECT sum(a.quantity)::bigint AS planned FROM jsonb_to_recordset(r.allocations) AS a(sku text, quantity bigint)
     WHERE a.sku = d.sku
 ) p ON true
-WHERE r.status IN ('held', 'committed')
+WHERE r.status IN ('held', 'committed', 'consumed')
 """
 
 Place = tuple[str, str]
