@@ -169,9 +169,8 @@ async def test_a_consumer_whose_client_brings_nothing_though_there_is_something_
         await publish(bench, bootstrap, "moves", 1)
         await eventually(lambda: counted(bench, "moves"))
         monkeypatch.setattr(consumer, "_step", nothing)
-        await publish(
-            bench, bootstrap, "moves", 1
-        )  # into a partition that this member has: others may be of killed ones
+        for number in range(12):  # in every partition: some may still be of members that an earlier test killed
+            await publish(bench, bootstrap, f"stuck{number}", 1)
         await until_ended(watchdog, ended)
     assert topics.ORDER.name in ended[0]
 
