@@ -13,13 +13,14 @@ from freeport.audit.stuck import HEADS, Stuck
 
 _LOOK_EVERY_S = 0.25
 
-# What a service still has to do by itself. Deadlines and calls of the future are rest: nothing happens until then.
+# What a service still has to do by itself. Deadlines of the future are rest: nothing happens until then. A call of the future is not:
+# somebody makes it now (a claim is a later time), or it is made or asked about again, and others wait for the answer.
 _BUSY = """
 SELECT (
         SELECT count(*) FROM outbox o WHERE published_at IS NULL
             AND NOT EXISTS (SELECT FROM stream_head h WHERE h.topic = o.topic AND h.key = o.key AND h.halted)
     ) AS unpublished,
-    (SELECT count(*) FROM outside_call WHERE done_at IS NULL AND next_at <= now()) AS calls,
+    (SELECT count(*) FROM outside_call WHERE done_at IS NULL) AS calls,
     (SELECT count(*) FROM deadline WHERE due_at <= now()) AS deadlines
 """
 _POSITIONS = "SELECT topic, key, sequence, halted FROM stream_position"
