@@ -47,9 +47,9 @@ class HeldReturns:
         """What the store holds for a warehouse of that code, the oldest first; it is held no more."""
         return self._take(u for u in self.units.values() if (u.store_id, u.warehouse) == (store_id, warehouse))
 
-    def take_of(self, return_id: str, *, but: str) -> list[HeldUnits]:
-        """What is held of a return, save what is said to be in `but` already; it is held no more."""
-        return self._take(u for u in self.units.values() if u.return_id == return_id and u.warehouse != but)
+    def take_of(self, return_id: str) -> list[HeldUnits]:
+        """What is held of a return; it is held no more."""
+        return self._take(u for u in self.units.values() if u.return_id == return_id)
 
     def _take(self, chosen: Iterable[HeldUnits]) -> list[HeldUnits]:
         taken = sorted(chosen, key=lambda units: (units.held_at, units.key))

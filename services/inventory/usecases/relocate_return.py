@@ -9,8 +9,11 @@ from shared.effects import Effects, Moment
 
 
 def relocate_return(relocated: ReturnRelocated, shelves: Shelves, now: Moment) -> Effects:
-    """Put what is held of the return where it is. What is on a shelf already stays there: moving it is an adjustment."""
-    held = shelves.held.take_of(relocated.return_id, but=relocated.warehouse)
+    """Put what is held of the return where it is. What is on a shelf already stays there: moving it is an adjustment.
+
+    Another warehouse that is not set up, and the same one once more, are answered as well: support waits for a word.
+    """
+    held = shelves.held.take_of(relocated.return_id)
     merged: dict[str, int] = {}
     for part in held:
         merged[part.sku] = merged.get(part.sku, 0) + part.quantity

@@ -94,8 +94,17 @@ def test_a_correction_that_names_no_warehouse_either_is_held_with_its_own_reason
     (held,) = play.told(relocated("LEM"))
     assert isinstance(held, RestockHeld)
     assert held.reason.subject == "LEM"
-    assert kinds(play.told(relocated("LEM"))) == [], "the same reason is told once"
     assert kinds(play.told(relocated("BER"))) == [StockRestocked]
+
+
+def test_a_correction_that_changes_nothing_is_answered_too() -> None:
+    # Support shows the goods as pending from its word on, until it hears what became of them.
+    play = after_a_dispatch()
+    held = play.told(returned(1, quantity=2, warehouse="ATL"))
+    assert play.told(relocated("ATL")) == held
+    (back,) = play.told(PUT_ATLANTIS)
+    assert isinstance(back, StockRestocked)
+    assert [part.quantity for part in back.allocations] == [2]
 
 
 def test_a_correction_of_goods_that_are_on_the_shelf_moves_nothing() -> None:
