@@ -16,13 +16,31 @@ _LONGEST_S = 7 * 24 * 3600
 Seconds = Annotated[float, Field(gt=0, le=_LONGEST_S)]
 
 
-class Settings(ServiceSettings):
+class PatienceSettings(BaseSettings):
+    """How long orders wait for an answer, in seconds. The later times count from the question.
+
+    `FREEPORT_ORDERS_ASK_AFTER_S`, `…_GIVE_UP_AFTER_S`, `…_ALARM_AFTER_S`: inventory, risk and logistics. `…_PAYMENT_ASK_AFTER_S`,
+    `…_PAYMENT_ALARM_AFTER_S`: payments. What they mean: `domain/patience.py`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FREEPORT_", extra="ignore")
+
+    orders_ask_after_s: Seconds = USUAL.ask.total_seconds()
+    orders_give_up_after_s: Seconds = USUAL.give_up.total_seconds()
+    orders_alarm_after_s: Seconds = USUAL.alarm.total_seconds()
+    orders_payment_ask_after_s: Seconds = USUAL.payment_ask.total_seconds()
+    orders_payment_alarm_after_s: Seconds = USUAL.payment_alarm.total_seconds()
+
+
+class Settings(ServiceSettings, PatienceSettings):
     """`FREEPORT_PII_HASH_KEY`: the key of the hashes that stand for people; 32 bytes or more, the same for ever.
 
     `FREEPORT_ORDERS_WEBHOOKS_ALLOW_LOCAL`: webhooks may go to this machine, without TLS. For demos and tests: never where others
     have keys, for they could call what listens here.
 
     `FREEPORT_QUOTE_PUBLIC_KEYS`: the keys that quotes are believed from, a JSON object of key id to base64url.
+
+    Patience is read here as well, so that what is no time ends the start and not the first message.
     """
 
     pii_hash_key: SecretStr
@@ -44,30 +62,14 @@ class Settings(ServiceSettings):
         return keys
 
 
-class PatienceSettings(BaseSettings):
-    """How long orders wait for an answer, in seconds; prefix `FREEPORT_ORDERS_`. The later times count from the question.
-
-    `ASK_AFTER_S`, `GIVE_UP_AFTER_S`, `ALARM_AFTER_S`: inventory, risk and logistics. `PAYMENT_ASK_AFTER_S`, `PAYMENT_ALARM_AFTER_S`:
-    payments. What they mean: `domain/patience.py`.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="FREEPORT_ORDERS_", extra="ignore")
-
-    ask_after_s: Seconds = USUAL.ask.total_seconds()
-    give_up_after_s: Seconds = USUAL.give_up.total_seconds()
-    alarm_after_s: Seconds = USUAL.alarm.total_seconds()
-    payment_ask_after_s: Seconds = USUAL.payment_ask.total_seconds()
-    payment_alarm_after_s: Seconds = USUAL.payment_alarm.total_seconds()
-
-
 @cache
 def patience() -> Patience:
-    """How long orders wait, read once a process. Raises ValidationError for what is no time."""
+    """How long orders wait, read once a process."""
     given = PatienceSettings()
     return Patience(
-        ask=timedelta(seconds=given.ask_after_s),
-        give_up=timedelta(seconds=given.give_up_after_s),
-        alarm=timedelta(seconds=given.alarm_after_s),
-        payment_ask=timedelta(seconds=given.payment_ask_after_s),
-        payment_alarm=timedelta(seconds=given.payment_alarm_after_s),
+        ask=timedelta(seconds=given.orders_ask_after_s),
+        give_up=timedelta(seconds=given.orders_give_up_after_s),
+        alarm=timedelta(seconds=given.orders_alarm_after_s),
+        payment_ask=timedelta(seconds=given.orders_payment_ask_after_s),
+        payment_alarm=timedelta(seconds=given.orders_payment_alarm_after_s),
     )

@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from pydantic import SecretStr, ValidationError
 
 from services.orders.domain.order import SILENCE, Order
 from services.orders.domain.patience import Patience
 from services.orders.domain.standing import Status
+from services.orders.settings import Settings
 from services.orders.usecases.lose_patience import lose_patience
 from shared.contracts.orders import (
     AnswerAwaited,
@@ -247,6 +249,15 @@ def test_patience_can_be_shortened() -> None:
     effects = silence(order)
     assert Deadline(SILENCE, b.ORDER, b.NOON + 2 * second) in effects
     assert isinstance(events_of(silence(order))[0], OrderRejected)
+
+
+@pytest.mark.parametrize("value", ["2m", "0", "-1", "nan", "700000"])
+def test_a_patience_that_is_no_time_ends_the_start_and_not_the_first_message(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FREEPORT_ORDERS_PAYMENT_ASK_AFTER_S", value)
+    with pytest.raises(ValidationError, match="orders_payment_ask_after_s"):
+        Settings(database_url=SecretStr("postgresql://"), pii_hash_key=SecretStr("k" * 32))
 
 
 # ── The use case ──────────────────────────────────────────────────────────────────────────────────────────────────────
