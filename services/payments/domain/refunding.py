@@ -1,7 +1,7 @@
 """Giving money back: opening a refund, sending it with one key for ever, and hearing what became of it."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from services.payments.domain.attempt import Attempt, pause_after
 from services.payments.domain.charge import Charge, RefundStatus
@@ -21,7 +21,6 @@ _NEWS = {
     RefundStatus.SUCCEEDED: RefundNews.SUCCEEDED,
     RefundStatus.FAILED: RefundNews.FAILED,
 }
-_LONGEST_WAIT = timedelta(hours=1)
 _SETTLED_BY_HAND = "POST /v1/refunds that names the return, as soon as so much can be given back"
 _ABOUT_REFUNDS = frozenset({"refund.failed", "refund.short", "refund.exceeds_captured"})
 
@@ -270,7 +269,7 @@ def _send(payment: Payment, refund: Refund, now: datetime) -> list[Effect]:
 
 
 def _look_up(payment: Payment, refund: Refund, now: datetime) -> Call:
-    pause = min(pause_after(refund.silences), _LONGEST_WAIT)
+    pause = pause_after(refund.silences)
     refund.silences += 1
     return refund_call(payment, refund, "provider.look_up_refund", not_before=now + pause, key=refund.attempt)
 
