@@ -186,7 +186,10 @@ class Consumer:
         which record it had read last.
         """
         assigned = frozenset(Partition(place.topic, place.partition) for place in client.assignment())
-        if assigned - self._verified:
+        if new := assigned - self._verified:
+            for place in new:  # what it knows of former times is out of date: another member may have read on
+                self._landmarks.pop(place, None)
+                self._reached.pop(place, None)
             self._compare(await self.look())
         self._verified = assigned
         mine = self._other_logs & assigned
