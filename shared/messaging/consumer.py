@@ -56,24 +56,23 @@ class Consumer:
         self._other_logs: set[Partition] = set()
         self._group_at = 0
         self._signs = 0
+        self._failures = 0  # in a row
         self.out_of_reach = False  # Kafka, at the last try
 
     async def run(self) -> None:
         """Consume until `stop()`; after an error of Kafka's with a new client."""
         watching = asyncio.create_task(self._watch_logs())
-        failures = 0
         try:
             while not self._stopping.is_set():
                 try:
                     await self._consume(watching)
-                    failures = 0
                 except (KafkaError, OSError, TimeoutError) as error:
-                    failures += 1
+                    self._failures += 1
                     self._signs += 1
                     self.out_of_reach = True
                     self._joined()  # it will, when Kafka answers; requests need not wait for that
                     _log.warning("consumer.retry", service=self._desk.name, error=repr(error))
-                    await self._pause(min(5.0, 0.2 * 2 ** min(failures, 5)))
+                    await self._pause(min(5.0, 0.2 * 2 ** min(self._failures, 5)))
         finally:
             watching.cancel()
 
@@ -94,6 +93,7 @@ class Consumer:
                     watching.result()
                 await self._verify(client)
                 settled = await self._step(client)
+                self._failures = 0
                 if time.monotonic() >= self._commit_at or not settled:
                     await self._commit(client)
                 if 0 < settled < _FEW:
