@@ -15,6 +15,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, TypeAlias, cast
 
@@ -377,6 +378,8 @@ class Outbound:
             follow_redirects=False,
             trust_env=False,
             timeout=httpx.Timeout(None, connect=_CONNECT_S),  # the whole has one bound
+            # What one stranger sets would be shown on behalf of another who names the same host, and kept for ever.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             headers={"accept-encoding": "identity", "connection": "close"},
         )
 

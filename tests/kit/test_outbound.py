@@ -354,6 +354,15 @@ async def test_tls_asks_for_the_name_and_believes_only_a_certificate_of_it(tmp_p
     assert len(receiver.heard) == 1
 
 
+async def test_a_cookie_is_not_kept_for_there_is_one_client_for_all_who_name_a_host() -> None:
+    async with receiving() as receiver:
+        receiver.otherwise = plain(200, set_cookie="session=of-one-seller; Path=/")
+        async with Outbound(GuardedTransport(LOCAL)) as out:
+            for _ in range(2):
+                await out.post(receiver.url, b"{}", {}, within_s=5)
+    assert ["cookie" in heard.headers for heard in receiver.heard] == [False, False]
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_an_answer_and_not_followed(status: int) -> None:
     async with receiving() as inside, receiving() as receiver:
