@@ -48,7 +48,7 @@ CODES = {
     "address_forbidden": "the host has an address that may not be called",
     "dns_failed": "the host has no address",
     "connect_failed": "nobody answers there",
-    "tls_failed": "the certificate or the TLS handshake is not right",
+    "tls_failed": "the certificate, the TLS handshake or what came over TLS is not right",
     "timeout": "no answer in time",
     "connection_lost": "the connection broke before the answer",
     "malformed_response": "the answer is not HTTP, is cut off, or its headers are too large",
@@ -346,6 +346,8 @@ def _named_failures() -> Generator[None]:
     except httpcore.ConnectError as error:
         code = "tls_failed" if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)) else "connect_failed"
         raise OutboundFailed(code, CODES[code]) from error
+    except ssl.SSLError as error:  # after the handshake: anyio passes it through, and httpcore does not know it
+        raise OutboundFailed("tls_failed", CODES["tls_failed"]) from error
     except httpcore.NetworkError as error:
         raise OutboundFailed("connection_lost", CODES["connection_lost"]) from error
     except httpcore.ProtocolError as error:

@@ -363,6 +363,29 @@ async def test_a_cookie_is_not_kept_for_there_is_one_client_for_all_who_name_a_h
     assert ["cookie" in heard.headers for heard in receiver.heard] == [False, False]
 
 
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\nab"])
+async def test_what_breaks_tls_after_the_handshake_is_an_outcome_too(tmp_path: Path, said: bytes) -> None:
+    async def spoil(_: Heard, writer: Any) -> None:
+        writer.write(said)
+        await writer.drain()
+        under_tls = writer.transport._ssl_protocol._transport
+        under_tls.write(b"\x17\x03\x03\x00\x20" + b"?" * 32)  # a record that nobody has encrypted
+        await silence(_, writer)
+
+    server, client = certificates(tmp_path, "hooks.example.com")
+    async with receiving(server) as receiver:
+        receiver.otherwise = spoil
+        url = f"https://hooks.example.com:{receiver.port}/"
+        transport: dict[str, Any] = {"resolve": Names([LOOPBACK]), "tls": client}
+        if said:  # its status has been said
+            answer = await post(url, LOCAL, **transport)
+            assert (answer.status, answer.cut) == (200, True)
+        else:
+            with pytest.raises(OutboundFailed) as failed:
+                await post(url, LOCAL, **transport)
+            assert failed.value.code == "tls_failed"
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_an_answer_and_not_followed(status: int) -> None:
     async with receiving() as inside, receiving() as receiver:
