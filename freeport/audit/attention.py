@@ -39,6 +39,7 @@ _OF_PAYMENTS = {
     "payment.promise_lost": "the dispatch, which charges anew; or cancelling the order",
     "payment.promise_expiring": "the dispatch before the promise ends; or a new order",
     "payment.charge_missing": "the provider's explanation",
+    "refund.conflicted": "the provider's explanation of another amount than was asked; what lacks, paid otherwise",
 }
 _MONEY_OTHERWISE = "the money, collected another way"
 

@@ -140,7 +140,8 @@ def _wrong_payment(order: Row, payment: Row) -> str:
             f"comes to {order['total']} {order['currency']}, its payment to {payment['amount']} {payment['currency']}"
         )
     kept = payment["captured"] - payment["going_back"]
-    owed = kept == payment["failed"] > 0  # the refund failed: somebody must pay it, and the audit lists that
+    # What a refund did not bring, perhaps more than once, or in part, somebody must pay: the audit lists that.
+    owed = 0 < kept <= payment["failed"]
     if status in ("rejected", "cancelled") and kept and not owed:
         return f"is {status}, and {kept} {payment['currency']} of it are kept"
     return ""
