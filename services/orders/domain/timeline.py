@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shared.contracts.orders import AnswerAwaited
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
@@ -71,6 +73,9 @@ def _told(events: dict[str, Happening], waits: dict[str, set[str]], followers: d
                     heapq.heappush(ready, key(follower))
     return told
 
+
+BETWEEN_SERVICES = frozenset({AnswerAwaited.event_type})
+"""What services ask one another. The timeline tells it, for it explains a delay; webhooks do not, for nothing happened to the order."""
 
 _FOR_OTHERS = frozenset({"token", "signals", "card_fingerprint"})
 """What events carry for payments and risk alone: nobody needs it to understand what happened."""

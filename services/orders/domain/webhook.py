@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import cache
 from hashlib import blake2b
 
+from services.orders.domain.timeline import BETWEEN_SERVICES
 from shared.contracts.registry import EVENTS, TopicKind
 
 PING = "freeport.ping"
@@ -92,7 +93,8 @@ def patterns_of(event_type: str) -> tuple[str, ...]:
 @cache
 def told_types() -> tuple[str, ...]:
     """The event types that webhooks tell: what happens to an order, in any service."""
-    return tuple(sorted(name for name, event in EVENTS.items() if event.topic.kind is TopicKind.STREAM))
+    streams = {name for name, event in EVENTS.items() if event.topic.kind is TopicKind.STREAM}
+    return tuple(sorted(streams - BETWEEN_SERVICES))
 
 
 def hearing_nothing(patterns: Iterable[str]) -> list[str]:

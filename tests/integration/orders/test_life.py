@@ -28,6 +28,7 @@ from shared.http import encode_cursor
 from shared.messaging.codec import Envelope
 from tests.builders import orders as build
 from tests.fixtures.bench import OTHER_STORE, Bench
+from tests.integration.orders.webhooks import deliveries, endpoint
 
 pytestmark = pytest.mark.integration
 
@@ -326,6 +327,14 @@ async def test_the_timeline_of_a_question_tells_no_token_and_no_hash(bench: Benc
     assert "tok_ok" not in str(told)
     assert "signals" not in str(told)
     assert "fp_1" not in str(told)
+
+
+async def test_no_webhook_tells_what_services_ask_one_another(bench: Bench) -> None:
+    await endpoint(bench, "https://shop.example.com/freeport", "*")
+    order_id = await placed(bench)
+    await run_out_of_patience(bench, order_id)
+    await bench.settle(await outbox(bench))
+    assert [delivery["event_type"] for delivery in await deliveries(bench)] == [OrderPlaced.event_type]
 
 
 async def test_patience_is_read_from_the_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

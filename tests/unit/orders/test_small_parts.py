@@ -13,8 +13,10 @@ from services.orders.domain.number import as_written, order_number
 from services.orders.domain.offer import offer_of
 from services.orders.domain.recipient import Address, Client, Recipient, destination_of, signals_of
 from services.orders.domain.timeline import SUMMARIES, Happening, in_causal_order, summary
+from services.orders.domain.webhook import hearing_nothing, told_types
 from services.orders.usecases.learn_offer import learn_offer
 from shared.contracts.catalog import ProductWithdrawn
+from shared.contracts.orders import AnswerAwaited
 from shared.contracts.registry import EVENTS, TopicKind
 from shared.contracts.values import Destination
 from shared.ids import new_id
@@ -177,6 +179,13 @@ def test_every_event_about_an_order_has_its_words() -> None:
     ) == ("Held (stock): a; b")
     assert summary("some.new.event.v9", {}) == "some.new.event.v9"
     assert summary("orders.order.placed.v1", {}) == "Order ? came in over ?"
+
+
+def test_what_services_ask_one_another_is_in_the_timeline_and_no_webhooks_to_hear() -> None:
+    question = AnswerAwaited.event_type
+    assert question in SUMMARIES
+    assert question not in told_types()
+    assert hearing_nothing([question, "orders.*"]) == [question]
 
 
 # ── The axes ──────────────────────────────────────────────────────────────────────────────────────────────────────────
