@@ -7,7 +7,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ServiceSettings(BaseSettings):
     """Where a service listens, stores and publishes. Services extend it with what only they need."""
 
-    model_config = SettingsConfigDict(env_prefix="FREEPORT_", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="FREEPORT_",
+        extra="ignore",
+        hide_input_in_errors=True,  # one that is missing would show all the others, with the database's password
+    )
 
     host: str = "127.0.0.1"
     port: int = 8000
