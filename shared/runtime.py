@@ -325,15 +325,20 @@ SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL),
     (SELECT count(*) FROM parked_message)
 """
 _GAUGES = (telemetry.OUTBOX_PENDING, telemetry.OUTBOX_AGE, telemetry.PARKED)
-_FORGET_KEYS = "DELETE FROM idempotency_key WHERE ctid IN (SELECT ctid FROM idempotency_key WHERE created_at < now() - interval '72 hours' LIMIT 5000)"
+_BITE = 5000  # rows a statement, so that none runs into its time-out
+_FORGET_KEYS = f"""
+DELETE FROM idempotency_key WHERE ctid IN (
+    SELECT ctid FROM idempotency_key WHERE created_at < now() - interval '72 hours' LIMIT {_BITE}
+)
+"""  # noqa: S608 (constants of ours)
 # A call whose answer could not be decided is kept until somebody has settled that.
-_FORGET_CALLS = """
+_FORGET_CALLS = f"""
 DELETE FROM outside_call WHERE ctid IN (
     SELECT c.ctid FROM outside_call c WHERE c.done_at < now() - interval '7 days'
         AND NOT EXISTS (SELECT FROM dead_letter d WHERE d.state = 'open' AND d.source = 'call' AND d.key = c.id)
-    LIMIT 5000
+    LIMIT {_BITE}
 )
-"""
+"""  # noqa: S608 (constants of ours)
 
 
 async def keep_house(database: Database, relay: Relay) -> None:
@@ -351,11 +356,17 @@ async def keep_house(database: Database, relay: Relay) -> None:
             telemetry.POOL.labels("used").set(size - idle)
             if rounds % 120 == 0:
                 await relay.clean()
-                await database.execute(_FORGET_KEYS)
-                await database.execute(_FORGET_CALLS)
+                await forget(database)
             rounds += 1
         except Exception as error:
             if not is_transient(error):
                 raise
             _log.warning("housekeeping.retry", error=repr(error))
         await asyncio.sleep(5)
+
+
+async def forget(database: Database) -> None:
+    """Delete all answers that nobody may ask for again, and calls that were settled long ago."""
+    for statement in (_FORGET_KEYS, _FORGET_CALLS):
+        while await database.execute(statement) == f"DELETE {_BITE}":
+            pass

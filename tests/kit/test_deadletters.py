@@ -482,7 +482,7 @@ async def test_a_call_is_kept_while_its_letter_is_open(service_bench: BenchFacto
             error="a bug",
             attempts=3,
         )
-    await bench.database.execute(runtime._FORGET_CALLS)
+    await runtime.forget(bench.database)
     assert [row["id"] for row in await bench.database.fetch("SELECT id FROM outside_call")] == ["cal_1"]
 
 
