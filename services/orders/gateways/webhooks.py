@@ -49,7 +49,7 @@ class Postman:
             error=error,
             response=response,
         )
-        return WebhookTried(attempt=attempt, retry_after=retry_after)
+        return WebhookTried(attempt=attempt, url=letter.url, retry_after=retry_after)
 
     def _headers(self, letter: Letter, at: datetime) -> dict[str, str]:
         secrets = [secret_of(self._key, letter.endpoint_id, version) for version in letter.secret_versions]

@@ -57,6 +57,7 @@ from shared.errors import Refusal
 from tests.builders.orders import NOON
 
 STORE, OTHER = "str_demo", "str_other"
+URL = "https://shop.example.com/hook"
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 
 
@@ -68,7 +69,7 @@ def an_endpoint(**changes: Any) -> Endpoint:
     usual: dict[str, Any] = {
         "id": "whe_1",
         "store_id": STORE,
-        "url": "https://shop.example.com/hook",
+        "url": URL,
         "event_types": ("*",),
         "description": "",
         "created_at": NOON,
@@ -101,7 +102,9 @@ def a_book(*items: Endpoint | Delivery) -> OrderBook:
     return book
 
 
-def tried(status: int | None = 200, *, number: int = 1, retry_after: timedelta | None = None) -> WebhookTried:
+def tried(
+    status: int | None = 200, *, number: int = 1, retry_after: timedelta | None = None, url: str = URL
+) -> WebhookTried:
     attempt = Attempt(
         delivery_id="whd_1",
         number=number,
@@ -111,7 +114,7 @@ def tried(status: int | None = 200, *, number: int = 1, retry_after: timedelta |
         error="" if status else "timeout",
         response="",
     )
-    return WebhookTried(attempt=attempt, retry_after=retry_after)
+    return WebhookTried(attempt=attempt, url=url, retry_after=retry_after)
 
 
 def reply_of(decision: Decision) -> Reply:
@@ -390,7 +393,7 @@ def test_either_secret_verifies_what_both_have_signed() -> None:
 
 
 def a_registration(**changes: Any) -> RegisterWebhook:
-    usual: dict[str, Any] = {"store_id": STORE, "url": "https://shop.example.com/hook", "event_types": ("*",)}
+    usual: dict[str, Any] = {"store_id": STORE, "url": URL, "event_types": ("*",)}
     return RegisterWebhook(**(usual | changes))
 
 
@@ -503,6 +506,16 @@ def test_gone_disables_the_endpoint_and_what_it_was_to_be_told_is_skipped() -> N
     endpoint, delivery = an_endpoint(), a_delivery()
     settle_webhook(tried(410), a_book(endpoint, delivery), now())
     assert (endpoint.disabled_because, delivery.status) == (DisabledBecause.GONE, DeliveryStatus.SKIPPED)
+
+
+@pytest.mark.parametrize("status", [410, 500])
+def test_what_the_url_before_answers_late_is_not_held_against_the_new_one(status: int) -> None:
+    endpoint, delivery = an_endpoint(), a_delivery()
+    book = a_book(endpoint, delivery)
+    change_webhook(a_change(url="https://new.example.com/hook"), book, now())
+    settle_webhook(tried(status), book, now())
+    assert (endpoint.enabled, endpoint.failures) == (True, 0)
+    assert (delivery.status, delivery.last_status) == (DeliveryStatus.PENDING, status)
 
 
 def test_no_answer_is_tried_again_and_says_why() -> None:
