@@ -173,7 +173,7 @@ def _view(row: Row, lines: Sequence[Row], holds: Sequence[Row], person: Row | No
         fulfilment_status=FulfilmentStatus(row["fulfilment_status"]),
         holds=[_hold(hold) for hold in holds],
         reasons=[_reason(reason) for reason in reasons_from_json(row["reasons"])],
-        cancellation=_cancellation(facts, row["status"]),
+        cancellation=_cancellation(facts),
         silence=_silence(facts, row),
         market=row["market"],
         channel=row["channel"],
@@ -214,7 +214,7 @@ def _reason(reason: Reason) -> ReasonOut:
     return ReasonOut.model_validate(reason)
 
 
-def _cancellation(facts: Facts, status: str) -> CancellationOut | None:
+def _cancellation(facts: Facts) -> CancellationOut | None:
     if not facts.cancel_by:
         return None
     answer = facts.cancellation if facts.cancellation is not Cancellation.NONE else Cancellation.GRANTED
@@ -232,8 +232,7 @@ def _cancellation(facts: Facts, status: str) -> CancellationOut | None:
 def _silence(facts: Facts, row: Row) -> SilenceOut | None:
     if not facts.asked:
         return None
-    matter = {"matter": row["awaits"], "whom": sorted(facts.asked), "until": row["patient_until"]}
-    return SilenceOut.model_validate(matter)
+    return SilenceOut(matter=row["awaits"], whom=sorted(facts.asked), until=row["patient_until"])
 
 
 def _line(row: Row) -> LineOut:

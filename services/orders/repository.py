@@ -56,7 +56,7 @@ async def load_book(messages: Sequence[Message], connection: Connection) -> Orde
             case body if type(body) in RECORDERS:
                 order_ids.add(message.key)
             case _:
-                pass  # only told by the timeline
+                pass  # told by the timeline alone, or a webhook's
         if (happening := _happening(message)) is not None:
             book.happenings.append(happening)
     await _load_orders(sorted(order_ids), book, connection)
@@ -68,7 +68,7 @@ async def load_book(messages: Sequence[Message], connection: Connection) -> Orde
 
 
 async def save_book(book: OrderBook, connection: Connection) -> None:
-    """Write what changed, and count what became of the orders."""
+    """Write what changed."""
     new = [(book.orders[order_id], entry) for order_id, entry in sorted(book.entries.items(), key=lambda item: item[0])]
     known = [book.orders[order_id] for order_id in sorted(book.changed) if order_id not in book.entries]
     await _insert_orders(new, connection)
@@ -343,9 +343,8 @@ async def _insert_happenings(happenings: Sequence[Happening], connection: Connec
     if not happenings:
         return
     rows = [(h.order_id, h.event_id, h.type, h.topic, h.sequence, h.cause, h.at, h.payload) for h in happenings]
-    told = {
-        h.type for h in happenings
-    } - BETWEEN_SERVICES  # a newer service's types, too, though told_types() knows them not
+    # Types that only a newer service knows are told as well.
+    told = {h.type for h in happenings} - BETWEEN_SERVICES
     await connection.execute(_INSERT_HAPPENINGS, *columns(rows), *webhook_patterns(told))
 
 

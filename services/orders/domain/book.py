@@ -39,9 +39,7 @@ class OrderBook:
     webhooks: WebhookBook = field(default_factory=WebhookBook)
     patience: Patience = USUAL  # of new orders
     announced: dict[str, OrderPlaced] = field(default_factory=dict[str, OrderPlaced])  # of orders whose patience ends
-    escalations: list[tuple[str, str]] = field(
-        default_factory=list[tuple[str, str]]
-    )  # matter, and what was done about it
+    escalations: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # matter, what was done about it
 
     def enter(self, order: Order, entry: Entry) -> None:
         """Take in a new order."""

@@ -147,10 +147,8 @@ class Facts:
     payment_asked: bool = False  # by us, once
     payment: Payment = Payment.NONE
     decline: Reason | None = None
-    doubted: str = (
-        ""  # the operation (authorise, capture, renew, void) that made the money doubtful after it was promised
-    )
-    doubt: Reason | None = None  # why; or what about a payment only a person can settle
+    doubted: str = ""  # the operation (authorise, capture, renew, void) that made the money doubtful
+    doubt: Reason | None = None  # why; not for a first outcome that is only unknown: `payment` says so
     action_url: str = ""
     refunded: int = 0  # minor units that went back of what the buyer was to pay
     beside: frozenset[str] = frozenset()  # refunds of what was taken beyond that

@@ -562,7 +562,8 @@ async def test_orders_are_counted_by_market_and_state_and_holds_are_measured(ben
 async def test_the_api_describes_itself_with_examples(bench: Bench) -> None:
     async with bench.client as client:
         described = (await client.get("/openapi.json")).json()
-    assert {operation["operationId"] for path in described["paths"].values() for operation in path.values()} >= {
+    operations = {operation["operationId"] for path in described["paths"].values() for operation in path.values()}
+    assert {operation for operation in operations if not operation.startswith("webhook_")} == {
         "orders.place",
         "orders.list",
         "orders.get",
