@@ -628,19 +628,28 @@ async def only_known_parameters(request: Request) -> None:
 
 class _App(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """The schema, with the problem document that every refusal points to."""
+        """The schema, with the problem document that every refusal points to, and a sentence of each operation as its summary."""
         if self.openapi_schema is None:
             schema = super().openapi()
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas = schema.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(problem.pop("$defs"), Problem=problem)
+            for operations in schema["paths"].values():
+                for operation in operations.values():
+                    if "description" in operation:
+                        operation["summary"] = _first_sentence(operation["description"])
         return super().openapi()
 
 
-def create_app(service: str, routers: Sequence[APIRouter], kit: Kit) -> FastAPI:
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=[.!?])\s", text.strip(), maxsplit=1)[0].rstrip(".").replace("\n", " ")
+
+
+def create_app(service: str, routers: Sequence[APIRouter], kit: Kit, *, description: str = "") -> FastAPI:
     """A service's ASGI application: its routes, /healthz, /readyz, /metrics, /docs and /openapi.json."""
     app = _App(
         title=f"Freeport {service}",
+        description=description,
         version="1",
         docs_url=None,
         redoc_url=None,

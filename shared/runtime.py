@@ -70,6 +70,11 @@ class Service(Generic[S, Config]):
     outside: Callable[[Config], AbstractAsyncContextManager[Gateways]] = no_gateways
     workers: Sequence[Callable[["Kit[Config]"], Coroutine[Any, Any, None]]] = ()
 
+    @property
+    def description(self) -> str:
+        """What it is for, in a sentence: its package's docstring."""
+        return importlib.import_module(self.package).__doc__ or ""
+
     def versions(self) -> Path:
         """The folder of the service's migrations."""
         return Path(*importlib.import_module(self.package).__path__) / "migrations" / "versions"
@@ -140,7 +145,8 @@ async def for_workers(service: "Service[Any, Any]", kit: "Kit[Any]") -> "Kit[Any
 
 def create_app(service: "Service[Any, Any]", kit: "Kit[Any]") -> FastAPI:
     """The service's HTTP application over a kit."""
-    return http.create_app(service.name, (*service.api, dead_letters(service.name)), kit)
+    routers = (*service.api, dead_letters(service.name))
+    return http.create_app(service.name, routers, kit, description=service.description)
 
 
 def run(service: "Service[Any, Any]") -> None:
