@@ -131,7 +131,7 @@ class Endpoint:
     disabled_at: datetime | None = None
     secret_version: int = 1
     previous_secret_until: datetime | None = None
-    failures: int = 0  # in a row
+    failures: int = 0  # in a row, not counting what comes in while it rests
     failing_since: datetime | None = None
     resting_until: datetime | None = None
     version: int = 1
@@ -182,9 +182,13 @@ class Endpoint:
         """Take in how a try ended. Tells whether anything changed: most tries are successes after successes."""
         if verdict is Verdict.DELIVERED:
             return self._recover()
-        self.failures += 1
         self.failing_since = self.failing_since or at
-        self.resting_until = self._rest(at, retry_after)
+        rest = min(retry_after or timedelta(), LONGEST_REST)
+        if self.resting_until is None or at >= self.resting_until:  # else it was under way when the rest began: no news
+            self.failures += 1
+            rest = max(rest, self._rest())
+        if rest:
+            self.resting_until = max(self.resting_until or at, at + rest)
         if verdict is Verdict.GONE:
             self.disable(DisabledBecause.GONE, at)
         elif at - self.failing_since >= GIVE_UP_AFTER and self.failures >= REST_AFTER_FAILURES:
@@ -214,11 +218,9 @@ class Endpoint:
         self.failures, self.failing_since, self.resting_until = 0, None, None
         return ailing
 
-    def _rest(self, at: datetime, retry_after: timedelta | None) -> datetime | None:
+    def _rest(self) -> timedelta:
         over = self.failures - REST_AFTER_FAILURES
-        rest = SHORTEST_REST * 2 ** min(over, 10) if over >= 0 else timedelta()
-        rest = min(max(rest, retry_after or timedelta()), LONGEST_REST)
-        return at + rest if rest else None
+        return min(SHORTEST_REST * 2 ** min(over, 10), LONGEST_REST) if over >= 0 else timedelta()
 
 
 # ── Deliveries ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -102,9 +102,7 @@ def a_book(*items: Endpoint | Delivery) -> OrderBook:
     return book
 
 
-def tried(
-    status: int | None = 200, *, number: int = 1, retry_after: timedelta | None = None, url: str = URL
-) -> WebhookTried:
+def tried(status: int | None = 200, *, number: int = 1, retry_after: timedelta | None = None) -> WebhookTried:
     attempt = Attempt(
         delivery_id="whd_1",
         number=number,
@@ -114,7 +112,7 @@ def tried(
         error="" if status else "timeout",
         response="",
     )
-    return WebhookTried(attempt=attempt, url=url, retry_after=retry_after)
+    return WebhookTried(attempt=attempt, url=URL, retry_after=retry_after)
 
 
 def reply_of(decision: Decision) -> Reply:
@@ -255,10 +253,11 @@ def test_what_arrived_has_arrived_and_only_a_wish_sends_it_again() -> None:
 
 
 def test_an_endpoint_that_fails_rests_ever_longer_and_a_success_ends_it() -> None:
-    endpoint, rests = an_endpoint(), list[timedelta]()
+    endpoint, rests, at = an_endpoint(), list[timedelta](), NOON
     for _ in range(REST_AFTER_FAILURES + 12):
-        endpoint.hear(Verdict.FAILED, NOON)
-        rests.append((endpoint.resting_until or NOON) - NOON)
+        endpoint.hear(Verdict.FAILED, at)
+        rests.append((endpoint.resting_until or at) - at)
+        at += rests[-1]
     assert rests[: REST_AFTER_FAILURES - 1] == [timedelta()] * (REST_AFTER_FAILURES - 1)
     assert rests[REST_AFTER_FAILURES - 1 :][:3] == [10 * SECOND, 20 * SECOND, 40 * SECOND]
     assert rests[-1] == LONGEST_REST
@@ -271,6 +270,19 @@ def test_an_endpoint_that_fails_rests_ever_longer_and_a_success_ends_it() -> Non
         None,
         None,
     )
+
+
+def test_what_was_under_way_when_an_endpoint_went_to_rest_does_not_make_the_rest_longer() -> None:
+    endpoint = an_endpoint()
+    for _ in range(10):  # as many as are sent at once
+        endpoint.hear(Verdict.FAILED, NOON)
+    assert endpoint.resting_until == NOON + 10 * SECOND
+    endpoint.hear(Verdict.FAILED, NOON + 10 * SECOND)
+    assert endpoint.resting_until == NOON + 30 * SECOND
+    endpoint.hear(Verdict.FAILED, NOON + 11 * SECOND, 5 * SECOND)
+    assert endpoint.resting_until == NOON + 30 * SECOND  # nor shorter
+    endpoint.hear(Verdict.FAILED, NOON + 12 * SECOND, HOUR)
+    assert endpoint.resting_until == NOON + 12 * SECOND + LONGEST_REST
 
 
 def test_a_success_after_a_success_changes_nothing_so_that_nothing_is_written() -> None:
