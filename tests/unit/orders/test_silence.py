@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from services.inventory.domain import reservation as inventory
 from services.orders.domain.order import SILENCE, Order
 from services.orders.domain.patience import Patience
 from services.orders.domain.standing import Status
@@ -137,6 +138,10 @@ def test_a_storefronts_order_that_nobody_agreed_to_is_rejected_with_who_was_sile
         ("risk.silent", "risk"),
     ]
     assert order.status is Status.REJECTED
+
+
+def test_nobody_is_given_up_on_after_the_hold_on_the_stock_has_ended() -> None:
+    assert PATIENCE.ask + PATIENCE.give_up < inventory.HOLD
 
 
 def test_an_order_whose_card_nobody_looked_at_is_rejected_and_its_promise_given_back() -> None:
