@@ -16,7 +16,7 @@ import asyncpg
 from shared import telemetry
 from shared.contracts.registry import TopicKind
 from shared.contracts.topics import BY_NAME
-from shared.database import Connection, Database
+from shared.database import Connection, Database, Stale
 from shared.errors import Kind, Refusal, Refused, not_found
 from shared.ids import derive_id, new_id
 from shared.messaging.codec import SKIPPED, Envelope, Malformed
@@ -77,7 +77,7 @@ async def bury(
 async def bury_event(envelope: Envelope, consumer: str, error: str, attempts: int, connection: Connection) -> None:
     """Set an event aside. Its stream is halted, so that what follows parks; of a state topic the next version will do.
 
-    Nothing happens when another replica has decided it meanwhile.
+    Nothing happens when another replica has decided it; raises Stale when it does so at this moment.
     """
     if await _reached(consumer, envelope.topic, envelope.key, connection) >= envelope.sequence:
         return
@@ -95,7 +95,9 @@ async def bury_event(envelope: Envelope, consumer: str, error: str, attempts: in
     )
     telemetry.EVENTS_CONSUMED.labels(envelope.topic, "dead").inc()
     if envelope.topic not in STATE_TOPICS:
-        await _move(consumer, envelope.topic, envelope.key, envelope.sequence - 1, connection, halted=True)
+        at = await _move(consumer, envelope.topic, envelope.key, envelope.sequence - 1, connection, halted=True)
+        if at >= envelope.sequence:  # a key's first event: there was no position yet that could be locked
+            raise Stale("another replica has decided it meanwhile")
 
 
 async def bury_record(
@@ -402,13 +404,17 @@ INSERT INTO stream_position AS p (consumer, topic, key, version, sequence, parke
 SELECT $1, $2, $3, 1, $4, n, $5 FROM waiting
 ON CONFLICT (consumer, topic, key) DO UPDATE
 SET halted = excluded.halted, sequence = greatest(p.sequence, excluded.sequence), parked = excluded.parked, version = p.version + 1
+RETURNING sequence
 """
 
 
-async def _move(consumer: str, topic: str, key: str, sequence: int, connection: Connection, *, halted: bool) -> None:
-    """Halt or release a stream at a sequence. Copies of what is had or set aside by now do not go on waiting."""
+async def _move(consumer: str, topic: str, key: str, sequence: int, connection: Connection, *, halted: bool) -> int:
+    """Halt or release a stream at a sequence; gives where it stands, which may be beyond.
+
+    Copies of what is had or set aside by now do not go on waiting.
+    """
     had = sequence + 1 if halted else sequence
-    await connection.execute(_MOVE, consumer, topic, key, sequence, halted, had)
+    return await connection.fetchval(_MOVE, consumer, topic, key, sequence, halted, had)
 
 
 # ── Looking ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,6 +19,7 @@ from shared.errors import Refused
 from shared.messaging import deadletters
 from shared.messaging.codec import SKIPPED, Envelope
 from shared.messaging.deadletters import Act
+from shared.messaging.sources import EventBatch
 from tests.fixtures.bench import Bench, BenchFactory
 from tests.kit.till import main as till
 from tests.kit.till.main import SERVICE
@@ -139,6 +140,22 @@ async def test_what_another_replica_decided_meanwhile_is_not_set_aside(service_b
         await deadletters.bury_event(event, SERVICE.name, "an older release could not read it", 3, connection)
     await bench.deliver(confirmed("o"))
     assert (await count(bench, "o"), await letters(bench)) == (3, [])
+
+
+async def test_a_first_event_that_another_replica_decides_at_this_moment_halts_nothing(
+    service_bench: BenchFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await service_bench(SERVICE)
+    replica, event, bury = await bench.replica(), bench.envelope(confirmed("o")), deadletters.bury
+
+    async def overtaken(*args: Any, **kwargs: Any) -> str:
+        await replica.settle([event])
+        return await bury(*args, **kwargs)
+
+    monkeypatch.setattr(deadletters, "bury", overtaken)
+    await bench.kit.desk._give_up(EventBatch([event], SERVICE.name), ValueError("an older release"), 3)
+    await bench.deliver(confirmed("o"))
+    assert (await count(bench, "o"), await letters(bench), await parked(bench)) == (2, [], [])
 
 
 async def test_poison_in_a_state_topic_halts_nothing_and_the_next_version_overtakes_it(
