@@ -80,6 +80,11 @@ _traps: Mapping[Point, Trap] = parse(os.environ.get(VARIABLE, ""))
 ARMED: Final = bool(_traps)
 
 
+def armed(point: Point) -> bool:
+    """Whether a trap is set at this point, for what has to be done before it is reached."""
+    return point in _traps
+
+
 def reach(point: Point) -> None:
     """The process is at this point. Guard the call with `ARMED`, so that it costs nothing where no trap is set."""
     trap = _traps.get(point)

@@ -271,8 +271,10 @@ class Relay:
                 except UnknownTopicOrPartitionError:
                     self._logbook.missing.add(row["topic"])  # the others go on; a look finds out when it is there
                     raise
-            if failpoints.ARMED:
-                await asyncio.sleep(0.01)  # longer than the producer lingers: they are on the wire
+            if failpoints.armed(Point.RELAY_SENT):
+                await asyncio.sleep(
+                    0.01
+                )  # longer than the producer lingers, which tells of nothing but acknowledgements
                 failpoints.reach(Point.RELAY_SENT)
             answers = await asyncio.gather(*futures, return_exceptions=True)
         await self._find_too_large(list(zip(rows, answers, strict=True)))
