@@ -8,8 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from prometheus_client import Counter
 from pydantic import ValidationError
-from standardwebhooks import Webhook as Verifier
-from standardwebhooks import WebhookVerificationError
 
 from services.logistics import queries
 from services.logistics.books import carrier_book, rulebook
@@ -59,6 +57,7 @@ from shared.http import (
     requires,
     webhook_caller,
 )
+from shared.webhook_intake import verified_id
 
 router = APIRouter(prefix="/v1", tags=["logistics"])
 webhooks = APIRouter(prefix="/webhooks", tags=["webhooks"])
@@ -83,7 +82,6 @@ _EXAMPLE = {
     },
 }
 _CARRIER = "freepost"
-_WEBHOOK_LIMIT = 64 * 1024
 UNKNOWN_CODES = Counter(
     "freeport_tracking_codes_unknown_total", "Scans whose code is in no carrier's table.", ("carrier",)
 )
@@ -255,7 +253,8 @@ async def erase_recipient(
 async def hear_carrier(request: Request, commands: Commands, database: Reads) -> Response:
     """The carrier's webhooks (Standard Webhooks): scans, in any order and as often as it likes."""
     body = await request.body()
-    webhook_id = _verified(request, body)
+    settings: Settings = kit_of(request).settings
+    webhook_id = verified_id(request, body, settings.carrier_webhook_secret.get_secret_value().split())
     scan = _scan_in(body, webhook_id)
     if scan is None:
         return Response(b'{"status":"ignored"}', media_type="application/json")
@@ -290,38 +289,6 @@ def _scan_in(body: bytes, webhook_id: str) -> Scan | None:
         scanned_at=told.scanned_at,
         country=told.country,
     )
-
-
-def _verified(request: Request, body: bytes) -> str:
-    """The id of a webhook whose signature over the raw body is right and not older than five minutes. Raises Refused.
-
-    Every secret in use is tried, so that one can be replaced without losing a webhook.
-    """
-    if len(body) > _WEBHOOK_LIMIT:
-        detail = f"a webhook may have {_WEBHOOK_LIMIT} bytes at most"
-        raise Refused(Refusal(code="request.too_large", detail=detail, kind=Kind.TOO_LARGE))
-    settings: Settings = kit_of(request).settings
-    secrets = settings.carrier_webhook_secret.get_secret_value().split()
-    webhook_id = request.headers.get("webhook-id", "")
-    well_formed = 0 < len(webhook_id) <= 200 and webhook_id.isascii()
-    if well_formed and webhook_id.isprintable() and any(_signed_with(secret, body, request) for secret in secrets):
-        return webhook_id
-    raise Refused(
-        Refusal(
-            code="webhook.signature",
-            detail="the signature is missing, wrong or too old",
-            kind=Kind.UNAUTHENTICATED,
-            clears_with="webhook-id, webhook-timestamp and webhook-signature of the Standard Webhooks specification",
-        )
-    )
-
-
-def _signed_with(secret: str, body: bytes, request: Request) -> bool:
-    try:
-        Verifier(secret).verify(body, dict(request.headers), json_parse=False)
-    except (WebhookVerificationError, ValueError):  # the library lets a malformed header or body through as ValueError
-        return False
-    return True
 
 
 def _signing_key(settings: Settings) -> SigningKey:
