@@ -136,7 +136,7 @@ def redrive(
     async def go(desk: "Letters") -> list["Outcome"]:
         if every:
             return await desk.redrive_many({name: value for name, value in chosen.items() if value}, act, wait)
-        return [await desk.redrive(letter_id, act, wait) for letter_id in letter_ids or ()]
+        return [await desk.redrive(letter, act, wait) for letter in await desk.find_all(letter_ids or ())]
 
     _tell(_at(home, go, service=service), as_json=as_json)
 
@@ -155,7 +155,7 @@ def park(
     act = _act(operator, reason)
 
     async def go(desk: "Letters") -> list["Outcome"]:
-        return [await desk.park(letter_id, act) for letter_id in letter_ids]
+        return [await desk.park(letter, act) for letter in await desk.find_all(letter_ids)]
 
     _tell(_at(home, go), as_json=as_json)
 
@@ -198,7 +198,7 @@ def actions(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an action on a letter. `result` is decided, parked, failed_again, pending, or a refusal's code."""
+    """What came of an action on a letter. `result` is decided, parked, failed_again, pending, no_answer, or a refusal's code."""
 
     id: str
     service: str
@@ -255,10 +255,13 @@ class Letters:
             fix="`freeport status`" if silent else "`freeport dlq list` shows those that are open",
         )
 
-    async def redrive(self, letter_id: str, act: Mapping[str, str], wait: float) -> Outcome:
+    async def find_all(self, letter_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The letters, before anything is done to one of them: a mistyped one stops the others. Raises StartupError."""
+        return [await self.find(letter_id) for letter_id in letter_ids]
+
+    async def redrive(self, letter: Mapping[str, Any], act: Mapping[str, str], wait: float) -> Outcome:
         """Redrive it and wait for what becomes of it."""
-        letter = await self.find(letter_id)
-        service = letter["service"]
+        letter_id, service = letter["id"], letter["service"]
         try:
             await self._api.post(service, f"{_LETTERS}/{letter_id}/redrive", act)
         except Problem as problem:
@@ -273,7 +276,11 @@ class Letters:
             after: str | None = None
             while True:
                 body = {**chosen, **act, "limit": 200, "after": after}
-                answer = (await self._api.post(service, f"{_LETTERS}:redrive", body)).body
+                try:
+                    answer = (await self._api.post(service, f"{_LETTERS}:redrive", body)).body
+                except (Problem, TimeoutError) as trouble:  # the others' letters are redriven, and told of
+                    outcomes.append(Outcome("all", service, "no_answer", str(trouble)))
+                    break
                 redriven += [(letter_id, service) for letter_id in answer["redriven"]]
                 outcomes += [Outcome(no["id"], service, no["code"], no["detail"]) for no in answer["refused"]]
                 after = answer["next"]
@@ -282,17 +289,15 @@ class Letters:
         until = _now() + timedelta(seconds=wait)
         return outcomes + [await self._await(letter_id, service, until) for letter_id, service in redriven]
 
-    async def park(self, letter_id: str, act: Mapping[str, str]) -> Outcome:
+    async def park(self, letter: Mapping[str, Any], act: Mapping[str, str]) -> Outcome:
         """Give it up."""
-        letter = await self.find(letter_id)
+        letter_id, service = letter["id"], letter["service"]
         try:
-            await self._api.post(letter["service"], f"{_LETTERS}/{letter_id}/park", act)
+            await self._api.post(service, f"{_LETTERS}/{letter_id}/park", act)
         except Problem as problem:
-            return _refused(letter_id, letter["service"], problem)
+            return _refused(letter_id, service, problem)
         waited = letter["waiting"]["count"]
-        return Outcome(
-            letter_id, letter["service"], "parked", f"{waited} that waited behind it go on" if waited else ""
-        )
+        return Outcome(letter_id, service, "parked", f"{waited} that waited behind it go on" if waited else "")
 
     async def _await(self, letter_id: str, service: str, until: datetime) -> Outcome:
         while True:
@@ -508,7 +513,7 @@ def _tell(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
 
 def _line(outcome: Outcome) -> list[str | tuple[str, str]]:
     marks = {"decided": ("✓ ", "green"), "parked": ("✓ ", "green"), "pending": ("… ", "yellow")}
-    words = "failed again" if outcome.result == "failed_again" else outcome.result
+    words = outcome.result.replace("_", " ") if outcome.result in ("failed_again", "no_answer") else outcome.result
     detail = f": {outcome.detail}" if outcome.detail else ""
     return [marks.get(outcome.result, ("✗ ", "bold red")), f"{outcome.id} {outcome.service}: {words}{detail}"]
 

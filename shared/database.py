@@ -121,6 +121,15 @@ class Database:
         async with self.acquire() as connection:
             return await connection.fetch(sql, *args)
 
+    async def fetch_in_turn(self, turn: str, sql: str, *args: Any) -> list[Row]:
+        """All rows of a statement that replicas run one after the other: each sees what those before it committed.
+
+        `turn` names what they queue for. One statement cannot do it: it sees what was committed before it began to wait.
+        """
+        async with self.transaction() as connection:
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", turn)
+            return await connection.fetch(sql, *args)
+
     async def fetchrow(self, sql: str, *args: Any) -> Row | None:
         """The first row of a read, or None."""
         async with self.acquire() as connection:

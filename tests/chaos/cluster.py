@@ -6,6 +6,7 @@
         cluster.postgres, cluster.brokers         # the database server, the brokers (one or three)
         cluster.admin_url                         # the superuser's URL; goes straight to the server, past any proxy
         cluster.database_url("payments")          # a service's database as its owner role, likewise
+        await cluster.fetch("payments", sql)      # rows of it, and `count`, `counts` and `unpublished`
         cluster.bootstrap                         # Kafka, as services are given it: through the proxies
         cluster.direct                            # Kafka, past them
         cluster.proxies["postgres"]               # what stands between the services and a server, by the server's name: Proxy
@@ -25,8 +26,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
+import httpx
 import orjson
-from prometheus_client.parser import text_string_to_metric_families
 
 from freeport.databases import prepare_databases
 from freeport.embedded.postgres import EmbeddedPostgres
@@ -34,31 +36,36 @@ from freeport.environment import sandbox_program, service_database, service_prog
 from freeport.health import answers, client
 from freeport.layout import SANDBOXES, SERVICES, Home, Ports
 from freeport.platform import Platform
+from freeport.processes import Program
 from freeport.secrets import Secrets, load_or_create
 from freeport.state import Condition, ProcessId
 from freeport.supervisor import Backoff, Keeper, Part, ProgramPart
 from freeport.topics import EMBEDDED_PARTITIONS, create_topics
 from freeport.up import together
 from shared.contracts.topics import TOPICS
+from shared.database import single_connection
 from tests.chaos import servers
 from tests.chaos.fault import Feature
 from tests.chaos.proxy import Proxies, Proxy
 from tests.chaos.servers import SmallDisk, small_disk
+from tests.chaos.waiting import until
 
 if TYPE_CHECKING:
     from tests.chaos.load import Load
 
 REPLICAS = 2
+CONSUMING = tuple(service for service in SERVICES if service != "catalog")
+"""The services that read anything."""
 START_WITHIN_S = 120.0
 STOP_WITHIN_S = 12.0  # a service drains for ten seconds at most
-_LOOK_EVERY_S = 0.1
+_ANSWERS_WITHIN_S = 90.0  # longer than the longest that a database is away
 _BACKOFF = Backoff(first=0.2, longest=2.0, steady=5.0)
 
 
 class ReplicaPart(ProgramPart):
     """A program that may be given more environment for its next start, and for that one only."""
 
-    def __init__(self, program: Any) -> None:
+    def __init__(self, program: Program) -> None:
         super().__init__(program, patience=STOP_WITHIN_S)
         self._next: Mapping[str, str] = {}
 
@@ -150,31 +157,13 @@ class Process:
         self.keeper = Keeper(self.part, lambda _: None, _BACKOFF)
         await self.keeper.begin()
 
-    @asynccontextmanager
-    async def kept_down(self, how: signal.Signals = signal.SIGKILL) -> AsyncGenerator[int]:
-        """Ended by the signal, and not started again before the block ends; gives the process id that died."""
-        pid = await self.take_down(how)
-        try:
-            yield pid
-        finally:
-            await self.bring_up()
-
-    async def until_gone(self, pid: int, *, within: float = 30.0) -> None:
-        """Until that process has ended. TimeoutError."""
-        await _until(lambda: self.pid != pid, f"{self.name} {pid} to end", within)
-
     async def until_serving(self, *, after: int | None = None, within: float = START_WITHIN_S) -> int:
         """Until it serves, in another process than `after`; its process id. TimeoutError."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + within
         async with client() as http:
-            while not await self._serves(http, after):
-                if loop.time() > deadline:
-                    raise TimeoutError(f"{self.name} does not serve after {within:.0f} s; see {self.log}")
-                await asyncio.sleep(_LOOK_EVERY_S)
+            await until(lambda: self._serves(http, after), bool, f"{self.name} to serve (its log: {self.log})", within)
         return self.pid or 0
 
-    async def _serves(self, http: Any, after: int | None) -> bool:
+    async def _serves(self, http: httpx.AsyncClient, after: int | None) -> bool:
         pid, running = self.pid, self.keeper.state.condition is Condition.RUNNING
         return pid not in (None, after) and running and (not self.probe or await answers(http, self.probe))
 
@@ -190,17 +179,6 @@ class Process:
             log.seek(since)
             lines = [_record(line) for line in log if line.startswith(b"{")]
         return [line for line in lines if all(line.get(name) == value for name, value in fields.items())]
-
-    async def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples that have these labels; 0 when there is none. OSError or httpx's when it is down."""
-        async with client() as http:
-            text = (await http.get(f"{self.url}/metrics")).raise_for_status().text
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
 
 
 class ClusterPlatform(Platform):
@@ -289,6 +267,32 @@ class Cluster:
     def database_url(self, service: str) -> str:
         return service_database(service, self.secrets).owner_url(self.admin_url)
 
+    async def fetch(self, service: str, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """The rows that a statement gives in a service's database; waits for a server that is away by another fault.
+
+        Done more than once when its answer is lost: it must be harmless to repeat. TimeoutError.
+        """
+
+        async def rows() -> list[asyncpg.Record]:
+            async with single_connection(self.database_url(service), "chaos") as connection:
+                return await connection.fetch(sql, *arguments)
+
+        return await until(rows, lambda _: True, f"the database of {service} to answer", _ANSWERS_WITHIN_S)
+
+    async def count(self, service: str, sql: str, *arguments: Any) -> int:
+        """The one number that a statement gives, 0 for NULL."""
+        [row] = await self.fetch(service, sql, *arguments)
+        return int(row[0] or 0)
+
+    async def counts(self, sql: str, *arguments: Any) -> dict[str, int]:
+        """The same in the databases of all services."""
+        found = await asyncio.gather(*(self.count(service, sql, *arguments) for service in SERVICES))
+        return dict(zip(SERVICES, found, strict=True))
+
+    async def unpublished(self) -> int:
+        """Events that wait in all outboxes."""
+        return sum((await self.counts("SELECT count(*) FROM outbox WHERE published_at IS NULL")).values())
+
     @property
     def bootstrap(self) -> str:
         return servers.addresses([place.public for place in self._places])
@@ -369,15 +373,6 @@ class Cluster:
         await asyncio.gather(*(process.keeper.end() for process in others))
         for process in infrastructure:
             await process.keeper.end()
-
-
-async def _until(fact: Any, what: str, within: float) -> None:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + within
-    while not fact():
-        if loop.time() > deadline:
-            raise TimeoutError(f"waited {within:.0f} s for {what}")
-        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 def _record(line: bytes) -> dict[str, Any]:

@@ -15,16 +15,22 @@ Each module of `tests/chaos/faults` has such a tuple, and `faults/__init__.py` p
 the fault matrix in `docs/chaos.md`. What the cluster offers a fault is at the top of `cluster.py`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 from typing import TYPE_CHECKING
 
+from freeport.layout import SANDBOXES, SERVICES
+
 if TYPE_CHECKING:
     from tests.chaos.cluster import Cluster
 
 Strike = Callable[["Cluster", Random], Awaitable[str]]
+
+EVERYTHING = frozenset({"postgres", "kafka", "topics", "clients", *SERVICES, *SANDBOXES})
+"""What a fault may occupy; and what one occupies that stops the whole platform for longer than others wait for their effect."""
+BITES_WITHIN_S = 45.0  # most faults wait so long for their effect
 
 MADE_UP = "poison-"
 """How the keys of streams begin that a fault made up: consumers know them, and no publisher does."""
@@ -62,8 +68,39 @@ class Fault:
     lasts: float
     """About how many seconds on an idle machine; the schedule reckons with it."""
     occupies: frozenset[str] = frozenset()
-    """What no other fault may touch meanwhile: `postgres`, `kafka`, `topics`, `network`, or a service's name."""
+    """What no other fault may touch meanwhile: some of `EVERYTHING`."""
     needs: frozenset[Feature] = frozenset()
     """It is drawn only for a cluster that has all of these."""
     always: bool = False
     """Part of every run, however short."""
+
+
+def of_services(
+    services: Collection[str],
+    what: str,
+    strike: Callable[[str], Strike],
+    *,
+    row: int,
+    says: str,
+    lasts: float,
+    also: Collection[str] = (),
+    needs: frozenset[Feature] = frozenset(),
+    always: Collection[str] = (),
+) -> tuple[Fault, ...]:
+    """One kind of fault, `<service>.<what>` for each of the services, whose name stands for `{}` in `says`.
+
+    Each occupies its service and `also`; those of the services in `always` are part of every run.
+    """
+    return tuple(
+        Fault(
+            name=f"{service}.{what}",
+            row=row,
+            says=says.format(service),
+            strike=strike(service),
+            lasts=lasts,
+            occupies=frozenset({service, *also}),
+            needs=needs,
+            always=service in always,
+        )
+        for service in services
+    )

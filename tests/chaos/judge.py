@@ -14,16 +14,18 @@ from typing import Any
 import asyncpg
 import httpx
 import psutil
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaConsumer
 
 from freeport.audit.command import examine
 from freeport.audit.quiet import Outside, books_at_rest
 from freeport.demo.world import UNTIL_DELIVERED_H, UNTIL_PICKED_UP_H
 from freeport.layout import SANDBOXES, SERVICES
-from tests.chaos.cluster import Cluster
+from shared.settings import ServiceSettings
+from tests.chaos.cluster import CONSUMING, Cluster
 from tests.chaos.fault import MADE_UP
 from tests.chaos.load import Load, Outcome, Request
+from tests.chaos.waiting import until
+from tests.fixtures import administration
 
 REPLAYED = 60  # acknowledged requests that are asked again, for their stored answer
 _MORE_RSS = 150 * 1024**2  # bytes that a process may have grown by, above what is usual for its kind
@@ -163,7 +165,7 @@ async def _ask_the_audit(cluster: Cluster, judgement: Judgement) -> None:
 
 async def _ask_about_orders(cluster: Cluster, load: Load, judgement: Judgement) -> None:
     """D: every 2xx is there. K: nothing else is. Q: each has ended, or is held with a reason."""
-    orders = {row["id"]: row for row in await _fetch(cluster, "orders", _ORDERS)}
+    orders = {row["id"]: row for row in await cluster.fetch("orders", _ORDERS)}
     judgement.statuses = Counter(row["status"] for row in orders.values())
     judgement.holds = Counter(code for row in orders.values() for code in row["holds"] or ())
     placed = load.orders(Outcome.OK)
@@ -189,7 +191,7 @@ async def _ask_about_orders(cluster: Cluster, load: Load, judgement: Judgement) 
         if row["status"] not in _TERMINAL and not row["holds"]
     )
     judgement.found("Q", len(orders), waiting)
-    units = {row["sku"]: row["units"] for row in await _fetch(cluster, "inventory", _RECEIPTS)}
+    units = {row["sku"]: row["units"] for row in await cluster.fetch("inventory", _RECEIPTS)}
     judgement.found(
         "K",
         len(load.received),
@@ -233,54 +235,48 @@ async def _replay(load: Load, request: Request, replica: int) -> list[str]:
 
 async def _ask_kafka(cluster: Cluster, judgement: Judgement) -> None:
     """Q: the consumers' lag is 0."""
-    deadline = time.monotonic() + _LAG_WITHIN_S
-    behind = await _lag(cluster)
-    while behind and time.monotonic() < deadline:
-        await asyncio.sleep(0.5)
-        behind = await _lag(cluster)
-    judgement.found("Q", len(SERVICES), (f"{group} is {lag} records behind" for group, lag in behind.items()))
+    left: list[str] = []
+    try:
+        await until(lambda: _lag(cluster), lambda behind: not behind, "every record to be read", _LAG_WITHIN_S)
+    except TimeoutError as error:
+        left = [str(error)]
+    judgement.found("Q", len(CONSUMING), left)
 
 
 async def _lag(cluster: Cluster) -> dict[str, int]:
     """Records that wait in Kafka, by consumer group; those of which none waits are left out."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.bootstrap)
-    reader = AIOKafkaConsumer(bootstrap_servers=cluster.bootstrap)
-    await asyncio.gather(admin.start(), reader.start())
+    reader = AIOKafkaConsumer(bootstrap_servers=cluster.direct)
+    await reader.start()
     try:
         behind: dict[str, int] = {}
-        for service in SERVICES:
+        for service in CONSUMING:
             group = f"freeport.{service}"
-            committed = await admin.list_consumer_group_offsets(group)
-            reached: dict[TopicPartition, int] = {place: offset.offset for place, offset in committed.items()}
+            reached = await administration.committed(cluster.direct, group)
             ends = await reader.end_offsets(list(reached))
-            lag = sum(max(0, ends[place] - offset) for place, offset in reached.items())
+            # A group without any offset has read nothing.
+            lag = sum(max(0, ends[place] - offset) for place, offset in reached.items()) if reached else 1
             if lag:
                 behind[group] = lag
         return behind
     finally:
-        await asyncio.gather(admin.close(), reader.stop())
+        await reader.stop()
+
+
+def worse(before: Resources, now: Resources, processes: int) -> list[str]:
+    """What a quiet cluster of so many processes should not use."""
+    found = [f"{now.stuck} sessions are idle in a transaction"] if now.stuck else []
+    pools = (ServiceSettings.model_fields[name].default for name in ("pool_size", "worker_pool_size"))
+    most = sum(pools) * processes
+    if now.sessions > most:
+        found.append(f"{now.sessions} database sessions, {most} at most")
+    return found + [
+        f"{service} has grown from {before.memory[service] >> 20} to {used >> 20} MiB"
+        for service, used in now.memory.items()
+        if used > before.memory.get(service, used) + _MORE_RSS
+    ]
 
 
 async def _ask_for_resources(cluster: Cluster, before: Resources, judgement: Judgement) -> None:
     """R: no session is stuck in a transaction, no pool has more than it may, no process has swollen."""
     now = await Resources.of(cluster)
-    most = 8 * len(cluster.services)
-    judgement.found("R", now.sessions, [f"{now.stuck} sessions are idle in a transaction"] if now.stuck else [])
-    judgement.found("R", 0, [f"{now.sessions} database sessions, {most} at most"] if now.sessions > most else [])
-    judgement.found(
-        "R",
-        len(now.memory),
-        (
-            f"{service} has grown from {before.memory[service] >> 20} to {used >> 20} MiB"
-            for service, used in now.memory.items()
-            if used > before.memory.get(service, used) + _MORE_RSS
-        ),
-    )
-
-
-async def _fetch(cluster: Cluster, service: str, sql: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(cluster.database_url(service))
-    try:
-        return await connection.fetch(sql)
-    finally:
-        await connection.close()
+    judgement.found("R", now.sessions + len(now.memory), worse(before, now, len(cluster.services)))

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from tests.chaos.cluster import Cluster
-from tests.chaos.fault import Fault, Feature, Harmless
+from tests.chaos.fault import EVERYTHING, Fault, Feature, Harmless
 
 LANES = 2
 OVERRUN = 3.0  # a fault that takes so many times as long as it says, and two minutes, is a fault of its own
@@ -63,7 +63,8 @@ def _in_turn(faults: Sequence[Fault], rng: Random) -> list[Fault]:
 
 
 def _cost(fault: Fault) -> float:
-    return fault.lasts + sum(_BREATH_S) / 2
+    """Seconds of lanes: beside what occupies everything no lane does anything."""
+    return (fault.lasts + sum(_BREATH_S) / 2) * (LANES if fault.occupies >= EVERYTHING else 1)
 
 
 Tell = Callable[[Struck], None]
@@ -99,17 +100,20 @@ class _Stage:
             finally:
                 self._occupied -= fault.occupies
                 self._freed.set()
-            await asyncio.sleep(rng.uniform(*_BREATH_S))
+            if self._waiting:
+                await asyncio.sleep(rng.uniform(*_BREATH_S))
 
     async def _next(self) -> Fault | None:
-        """The first that hits nothing that is being hit; None when there are no more."""
+        """The first that hits nothing that is being hit, or that an earlier one waits for; None when there are no more."""
         while self._waiting:
             self._drop_what_is_too_late()
+            taken = set(self._occupied)
             for fault in self._waiting:
-                if not fault.occupies & self._occupied:
+                if not fault.occupies & taken:
                     self._waiting.remove(fault)
                     self._occupied |= fault.occupies
                     return fault
+                taken |= fault.occupies
             self._freed.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):

@@ -6,16 +6,19 @@ from pathlib import Path
 from random import Random
 from typing import Any, cast
 
+import asyncpg
 import httpx
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from tests.chaos.cluster import Cluster
-from tests.chaos.fault import Fault, Feature, Harmless
+from tests.chaos.fault import BITES_WITHIN_S, EVERYTHING, Fault, Feature, Harmless
 from tests.chaos.faults import FAULTS
-from tests.chaos.judge import Judgement
+from tests.chaos.judge import Judgement, Resources, worse
 from tests.chaos.load import Outcome, Request, Shop
 from tests.chaos.schedule import Record, Struck, _in_turn, draw, play
 from tests.chaos.summary import Summary
+from tests.chaos.waiting import until
 
 ONE = frozenset({Feature.ONE_BROKER})
 NOBODY = cast("Cluster", None)
@@ -71,6 +74,15 @@ def test_names_are_unique() -> None:
     assert [name for name, n in Counter(fault.name for fault in FAULTS).items() if n > 1] == []
 
 
+def test_what_a_fault_occupies_is_something_that_there_is() -> None:
+    assert frozenset[str]().union(*(fault.occupies for fault in FAULTS)) <= EVERYTHING
+
+
+def test_whoever_stops_a_server_for_longer_than_others_wait_for_their_effect_strikes_alone() -> None:
+    long = [fault for fault in FAULTS if fault.occupies & {"kafka", "postgres"} and fault.lasts > BITES_WITHIN_S]
+    assert [fault.name for fault in long if not fault.occupies >= EVERYTHING] == []
+
+
 def test_a_fault_is_drawn_only_for_a_cluster_that_has_what_it_needs() -> None:
     assert all(fault.needs <= ONE for fault in draw(FAULTS, ONE, 3, 10_000))
 
@@ -110,6 +122,16 @@ async def test_two_faults_never_hit_the_same_thing_at_once() -> None:
     assert (len(record.struck), most) == (3, 1)
 
 
+async def test_what_needs_everything_is_not_passed_over_for_ever() -> None:
+    plan = [
+        fault("first", bites, occupies=frozenset({"orders"})),
+        fault("all", bites, occupies=EVERYTHING),
+        *(fault(f"later {number}", bites, occupies=frozenset({"risk"})) for number in range(4)),
+    ]
+    record = await play(NOBODY, plan, 1, 20)
+    assert [struck.name for struck in record.struck][:2] == ["first", "all"]
+
+
 async def test_what_a_fault_draws_depends_on_the_seed_and_its_name_alone() -> None:
     alone = await play(NOBODY, [fault("one", bites)], 5, 5)
     beside = await play(NOBODY, [fault("other", bites), fault("one", bites)], 5, 5)
@@ -125,6 +147,47 @@ def test_a_summary_names_the_command_that_repeats_it_and_the_logs_of_a_run_that_
         "make chaos SEED=7",
         "logs",
     )
+
+
+def used(sessions: int = 0, *, stuck: int = 0, mib: int = 100) -> Resources:
+    return Resources(sessions, stuck, {"orders": mib << 20})
+
+
+@pytest.mark.parametrize(
+    ("now", "processes", "found"),
+    [
+        (used(24), 2, []),  # both pools of both, full: they shrink minutes later
+        (used(25), 2, ["25 database sessions, 24 at most"]),
+        (used(stuck=1), 2, ["1 sessions are idle in a transaction"]),
+        (used(mib=250), 2, []),
+        (used(mib=251), 2, ["orders has grown from 100 to 251 MiB"]),
+    ],
+)
+def test_what_a_quiet_cluster_may_use(now: Resources, processes: int, found: list[str]) -> None:
+    assert worse(used(), now, processes) == found
+
+
+@pytest.mark.parametrize(
+    "error",
+    [asyncpg.CannotConnectNowError("the database system is starting up"), KafkaConnectionError(), httpx.ReadError("")],
+)
+async def test_who_looks_while_another_fault_is_on_looks_again(error: Exception) -> None:
+    errors = [error]
+
+    async def look() -> int:
+        if errors:
+            raise errors.pop()
+        return 7
+
+    assert await until(look, bool, "an answer", 5) == 7
+
+
+async def test_what_is_wrong_is_not_waited_out() -> None:
+    async def look() -> int:
+        raise asyncpg.UndefinedTableError("no such table")
+
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await until(look, bool, "an answer", 5)
 
 
 class Answers(httpx.AsyncBaseTransport):

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import pytest_asyncio
 
+from tests.chaos import waiting
 from tests.chaos.proxy import Counts, Proxies, Proxy, ProxyError, Toxics
 
 pytestmark = pytest.mark.integration
@@ -57,10 +58,7 @@ async def said_back(ends: Ends, words: bytes) -> float:
 
 
 async def until(proxy: Proxy, fact: Callable[[Counts], bool]) -> Counts:
-    async with asyncio.timeout(10):
-        while not fact(counts := await proxy.counts()):  # noqa: ASYNC110 (a fact of another process)
-            await asyncio.sleep(0.01)
-    return counts
+    return await waiting.until(proxy.counts, fact, "the proxy to count it", 10)
 
 
 async def silent(read: Awaitable[bytes], for_s: float = 0.3) -> bool:

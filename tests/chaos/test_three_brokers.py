@@ -2,13 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
 
 from freeport.embedded.kafka import EmbeddedKafka, quorum
 from freeport.processes import free_port
@@ -17,10 +16,13 @@ from shared.contracts.topics import ORDER, TOPICS
 from shared.messaging import kafka
 from shared.messaging.relay import Relay
 from tests.chaos.proxy import Proxies, Toxics
+from tests.chaos.waiting import until, until_true
+from tests.fixtures.administration import Leadership, leaders
 from tests.fixtures.bench import BenchFactory
 from tests.kit.till.main import SERVICE
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+WITHIN_S = 90.0
 JVM = ("-XX:TieredStopAtLevel=1",)
 
 
@@ -36,17 +38,6 @@ async def brokers(embedded_directory: Path) -> AsyncGenerator[list[EmbeddedKafka
         yield nodes
     finally:
         await asyncio.gather(*(asyncio.to_thread(node.stop, patience=5) for node in nodes))
-
-
-async def leaders(bootstrap: str, topic: str) -> dict[int, tuple[int, list[int]]]:
-    """Leader and replicas in sync of each partition."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        [found] = await admin.describe_topics([topic])
-        return {place["partition"]: (place["leader"], place["isr"]) for place in found["partitions"]}
-    finally:
-        await admin.close()
 
 
 async def send(producer: kafka.ProducerClient, word: bytes) -> None:
@@ -72,11 +63,12 @@ async def test_every_topic_has_three_replicas_and_the_leaders_death_loses_nothin
     bootstrap = ",".join(broker.bootstrap for broker in brokers)
     await create_topics(bootstrap, [ORDER], partitions=1, replicas=3)
 
-    async def in_sync() -> int:
-        return len((await leaders(bootstrap, ORDER.name))[0][1])
+    async def led() -> Leadership:
+        [leadership] = (await leaders(bootstrap, [ORDER.name])).values()
+        return leadership
 
-    await eventually(in_sync, 3)  # the last of them may have joined a moment ago
-    leader, _ = (await leaders(bootstrap, ORDER.name))[0]
+    # The last of them may have joined a moment ago.
+    leader = (await until(led, lambda now: len(now.in_sync) == 3, "all three to be in sync", WITHIN_S)).leader
     producer = await kafka.produce(bootstrap, client="three")
     try:
         await send(producer, b"before")
@@ -84,7 +76,7 @@ async def test_every_topic_has_three_replicas_and_the_leaders_death_loses_nothin
         await send(producer, b"after")
     finally:
         await kafka.let_go(producer)
-    assert (await leaders(bootstrap, ORDER.name))[0][0] != leader
+    assert (await led()).leader != leader
     assert await read_all(bootstrap, 2) == [b"before", b"after"]
 
 
@@ -101,9 +93,6 @@ async def test_a_relay_outlives_the_loss_of_the_majority_with_another_producer(
         thrown_away.append(client)
         await let_go(client)
 
-    async def thrown() -> int:
-        return len(thrown_away)
-
     monkeypatch.setattr(kafka, "let_go", seen)
     relay = asyncio.create_task(Relay("till", bench.database, bootstrap).run())
 
@@ -115,25 +104,22 @@ async def test_a_relay_outlives_the_loss_of_the_majority_with_another_producer(
     async def unpublished() -> int:
         return await bench.database.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
 
+    async def published() -> None:
+        await until(unpublished, lambda waiting: waiting == 0, "everything to be published", WITHIN_S)
+
     try:
         await sold(3)
-        await eventually(unpublished, 0)
+        await published()
         await asyncio.gather(*(asyncio.to_thread(broker.stop, patience=0) for broker in brokers[:2]))
         await sold(3)
-        await eventually(thrown, 1)  # nothing was acknowledged in time
+        await until_true(lambda: bool(thrown_away), "the producer to be thrown away", WITHIN_S)
         assert await unpublished() == 3
         await asyncio.gather(*(asyncio.to_thread(broker.start) for broker in brokers[:2]))
-        await eventually(unpublished, 0)
+        await published()
         assert await bench.database.fetchval("SELECT count(*) FROM outbox") == 6
     finally:
         relay.cancel()
         await asyncio.gather(relay, return_exceptions=True)
-
-
-async def eventually(look: Callable[[], Awaitable[int]], expected: int, within_s: float = 90.0) -> None:
-    async with asyncio.timeout(within_s):
-        while await look() != expected:  # noqa: ASYNC110 (a fact in a database, which sets no event)
-            await asyncio.sleep(0.05)
 
 
 async def test_clients_find_a_broker_by_what_it_advertises(embedded_directory: Path) -> None:

@@ -271,6 +271,15 @@ def test_all_that_fit_are_redriven_batch_after_batch(run: Run, services: Service
     assert timedelta(days=3) <= ago < timedelta(days=3, minutes=1)
 
 
+def test_of_many_it_is_told_what_was_redriven_though_another_service_is_silent(run: Run, services: Services) -> None:
+    services.down = {"risk"}
+    code, told, _ = run("redrive", "--all", "--topic", "orders.order.v1")
+    assert code == 1
+    silent, done = told.splitlines()
+    assert silent.startswith("✗ all risk: no answer")
+    assert done == "✓ dlt_a orders: decided"
+
+
 def test_a_parked_letter_lets_what_waited_go_on(run: Run, services: Services) -> None:
     code, told, _ = run("park", "dlt_a", "--reason", "sent twice")
     assert (code, told) == (0, "✓ dlt_a orders: parked: 2 that waited behind it go on\n")
@@ -284,6 +293,8 @@ def test_a_parked_letter_lets_what_waited_go_on(run: Run, services: Services) ->
     [
         (["show", "dlt_x"], "There is no dead letter dlt_x"),
         (["redrive", "dlt_x"], "There is no dead letter dlt_x"),
+        (["redrive", "dlt_a", "dlt_x"], "There is no dead letter dlt_x"),
+        (["park", "dlt_a", "dlt_x", "--reason", "twice"], "There is no dead letter dlt_x"),
         (["redrive"], "Which letters?"),
         (["redrive", "--all"], "Which letters?"),
         (["redrive", "dlt_a", "--all", "--topic", "t"], "Which letters?"),

@@ -10,8 +10,9 @@ import orjson
 
 from freeport.processes import LOOPBACK
 from tests.chaos.cluster import Cluster
-from tests.chaos.fault import Fault, Harmless
+from tests.chaos.fault import BITES_WITHIN_S, Fault, Harmless
 from tests.chaos.load import Load, Outcome, Request
+from tests.chaos.waiting import until
 
 AT_ONCE = 50
 HANG_UPS, HANG_UP_KEYS = 1000, 40
@@ -24,7 +25,6 @@ _BANKS = (
     "webhook_first",
     "capture_timeout",
 )
-_CHARGED_WITHIN_S = 40.0
 
 
 async def one_key_fifty_times(cluster: Cluster, rng: Random) -> str:
@@ -115,18 +115,15 @@ async def bank_misbehaves(cluster: Cluster, rng: Random) -> str:
 
 
 async def _until_charged(load: Load, orders: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The charges of the orders in the bank's book, when each has one. `Harmless` when they do not come."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _CHARGED_WITHIN_S
-    while True:
-        charges: list[dict[str, str]] = []
-        with contextlib.suppress(httpx.HTTPError):  # the bank is away
-            charges = await load.world.charges(orders)
-        if orders and len({charge["reference"] for charge in charges}) == len(orders):
-            return charges
-        if loop.time() > deadline:
-            raise Harmless(f"{len(charges)} of {len(orders)} orders were charged in {_CHARGED_WITHIN_S:.0f} s")
-        await asyncio.sleep(0.5)
+    """The charges of the orders in the bank's book, when each has one."""
+    if not orders:
+        raise Harmless("no order whose bank charges and does not answer was taken")
+    return await until(
+        lambda: load.world.charges(orders),
+        lambda charges: len({charge["reference"] for charge in charges}) == len(orders),
+        f"{len(orders)} orders to be charged",
+        BITES_WITHIN_S,
+    )
 
 
 def _load(cluster: Cluster) -> Load:

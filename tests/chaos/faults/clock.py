@@ -11,11 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-import asyncpg
-
 from tests.chaos.cluster import Cluster, Process
-from tests.chaos.fault import Fault, Feature, Harmless
-from tests.chaos.faults.process import Strike
+from tests.chaos.fault import Feature, Harmless, Strike, of_services
 
 HOUR_S = 3600
 _SKEWED_ORDERS = 6
@@ -87,18 +84,14 @@ async def _overdue(cluster: Cluster, service: str, rng: Random) -> int:
     assert cluster.load is not None
     for _ in range(_SKEWED_ORDERS):
         await cluster.load.place()
-    database = await asyncpg.connect(cluster.database_url("inventory"))
-    try:
-        expired = await database.fetchval(
-            "SELECT count(*) FROM reservation WHERE status = 'expired' AND expires_at > now()"
-        )
-    finally:
-        await database.close()
+    expired = await cluster.count(
+        "inventory", "SELECT count(*) FROM reservation WHERE status = 'expired' AND expires_at > now()"
+    )
     if expired:
         cluster.load.shop.complaints.append(
             f"with a wrong clock in {service} {expired} holds expired before their time"
         )
-    return int(expired)
+    return expired
 
 
 def _seen(process: Process, mark: int) -> timedelta:
@@ -118,15 +111,12 @@ def _library(directory: Path) -> Path:
     return library
 
 
-FAULTS = tuple(
-    Fault(
-        name=f"{service}.clock_wrong",
-        row=26,
-        says=f"the wall clock of a replica of {service} is an hour wrong",
-        strike=skewed(service),
-        lasts=12,
-        occupies=frozenset({service}),
-        needs=frozenset({Feature.COMPILER}),
-    )
-    for service in ("inventory", "orders", "risk")
+FAULTS = of_services(
+    ("inventory", "orders", "risk"),
+    "clock_wrong",
+    skewed,
+    row=26,
+    says="the wall clock of a replica of {} is an hour wrong",
+    lasts=12,
+    needs=frozenset({Feature.COMPILER}),
 )

@@ -7,10 +7,10 @@ from random import Random
 import httpx
 
 from tests.chaos.cluster import Cluster, Process
-from tests.chaos.fault import Fault, Feature, Harmless
-from tests.chaos.faults.brokers import count_by_service, until
+from tests.chaos.fault import EVERYTHING, Fault, Feature, Harmless
 from tests.chaos.load import Load, Request
 from tests.chaos.servers import SmallDisk
+from tests.chaos.waiting import until
 
 FULL_S = 20.0
 _BITES_WITHIN_S = 60.0
@@ -18,7 +18,6 @@ _RECOVERS_WITHIN_S = 90.0
 _PATIENCE_S = 25.0  # a service says after ten seconds that it does not know
 _NO_SPACE = b"No space left on device"
 Asked = tuple[Request, int]
-_UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
 
 
 async def database_full(cluster: Cluster, rng: Random) -> str:
@@ -57,21 +56,21 @@ async def broker_full(cluster: Cluster, rng: Random) -> str:
     assert cluster.load is not None
     disk, broker = cluster.disks["kafka-1"], cluster.process("kafka-1")
     mark, restarts = broker.mark(), broker.restarts
-    before = sum((await count_by_service(cluster, _UNPUBLISHED)).values())
+    before = await cluster.unpublished()
     try:
         taken = await _filled(disk)
         await _until_said(broker, mark, disk)
         await cluster.load.place()  # an order is taken all the same
         await asyncio.sleep(FULL_S)
-        held = sum((await count_by_service(cluster, _UNPUBLISHED)).values()) - before
+        held = await cluster.unpublished() - before
     finally:
         disk.empty()
     began = time.monotonic()
     if held <= 0:
         raise Harmless("the outboxes held nothing back")
     await until(
-        lambda: count_by_service(cluster, _UNPUBLISHED),
-        lambda found: sum(found.values()) < max(1, held / 4),
+        cluster.unpublished,
+        lambda found: found < max(1, held / 4),
         "the outboxes to drain",
         _RECOVERS_WITHIN_S,
     )
@@ -86,13 +85,13 @@ async def _filled(disk: SmallDisk) -> int:
 
 
 async def _until_said(server: Process, mark: int, disk: SmallDisk) -> None:
-    """Until the server says that its disk is full, which goes on being filled. `Harmless` when it never does."""
-    deadline = time.monotonic() + _BITES_WITHIN_S
-    while not _times_said(server, mark):
-        if time.monotonic() > deadline:
-            raise Harmless(f"{server.name} never missed the room, {disk.free()} bytes are free")
-        await asyncio.sleep(0.5)
+    """Until the server says that its disk is full, which goes on being filled."""
+
+    async def said() -> int:
         await _filled(disk)
+        return _times_said(server, mark)
+
+    await until(said, bool, f"{server.name} to miss the room", _BITES_WITHIN_S)
 
 
 def _times_said(server: Process, mark: int) -> int:
@@ -114,7 +113,6 @@ async def _ask(load: Load) -> Asked:
     return request, answer.status_code
 
 
-_ALONE = frozenset({"postgres", "kafka", "topics"})
 FAULTS = (
     Fault(
         name="disks.database_full",
@@ -122,7 +120,7 @@ FAULTS = (
         says="PostgreSQL's disk is full",
         strike=database_full,
         lasts=FULL_S + 30,
-        occupies=_ALONE,
+        occupies=EVERYTHING,
         needs=frozenset({Feature.SMALL_DATABASE_DISK}),
         always=True,
     ),
@@ -132,7 +130,7 @@ FAULTS = (
         says="the broker's disk is full",
         strike=broker_full,
         lasts=FULL_S + 40,
-        occupies=_ALONE,
+        occupies=EVERYTHING,
         needs=frozenset({Feature.SMALL_BROKER_DISK}),
         always=True,
     ),

@@ -7,7 +7,7 @@ from random import Random
 
 from tests.chaos.cluster import Cluster
 from tests.chaos.fault import Fault, Harmless, Strike
-from tests.chaos.proxy import CLEAN, Counts, Proxy, Toxics
+from tests.chaos.proxy import CLEAN, Counts, Toxics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ def weather(server: str, draw: Callable[[Random], Weather]) -> Strike:
         try:
             await asyncio.sleep(now.seconds)
         finally:
-            await _heal(proxy)
+            await proxy.heal()
         bit = now.bit(await proxy.counts()) - before
         if not bit:
             raise Harmless(f"nothing passed before {name} in {now.seconds:.1f} s")
@@ -132,11 +132,6 @@ def torn(server: str) -> Strike:
         return f"{resets} connections to {server} were reset, at {times} moments"
 
     return strike
-
-
-async def _heal(proxy: Proxy) -> None:
-    # A fault that is cancelled must not leave the network as it is, whoever else is being cancelled.
-    await asyncio.shield(asyncio.ensure_future(proxy.heal()))
 
 
 _POSTGRES = frozenset({"postgres"})

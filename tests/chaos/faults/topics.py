@@ -1,6 +1,7 @@
 """Kafka's topics lie: they repeat, invert, hold nonsense, forget where readers were, or are gone (rows 16, 17, 27, 28)."""
 
 import asyncio
+import contextlib
 import re
 import shutil
 import signal
@@ -15,8 +16,6 @@ from typing import Any
 import asyncpg
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import NonEmptyGroup, for_code
-from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from freeport.health import client
 from freeport.layout import SERVICES
@@ -27,9 +26,11 @@ from shared.messaging import deadletters
 from shared.messaging.logbook import COLUMNS
 from shared.messaging.relay import Relay
 from tests.chaos import servers
-from tests.chaos.cluster import Cluster, Process
+from tests.chaos.cluster import CONSUMING, Cluster, Process
 from tests.chaos.fault import MADE_UP, Fault, Feature, Harmless
-from tests.chaos.faults.brokers import CONSUMING, administration, count_by_service, until
+from tests.chaos.faults.brokers import leaders
+from tests.chaos.waiting import until
+from tests.fixtures import administration
 
 STREAMS = [topic.name for topic in TOPICS if topic.kind is TopicKind.STREAM]
 _REPEATED = 400  # records of each partition, its newest
@@ -72,9 +73,7 @@ async def writer(cluster: Cluster) -> AsyncGenerator[AIOKafkaProducer]:
 
 async def places_of(cluster: Cluster, topics: Sequence[str]) -> list[TopicPartition]:
     """All partitions of the topics."""
-    async with administration(cluster) as admin:
-        found = await admin.describe_topics(list(topics))
-    return [TopicPartition(topic["topic"], place["partition"]) for topic in found for place in topic["partitions"]]
+    return sorted(place for place in await leaders(cluster) if place.topic in topics)
 
 
 async def newest(consumer: AIOKafkaConsumer, places: Sequence[TopicPartition], most: int) -> list[Any]:
@@ -181,7 +180,9 @@ async def inverted(cluster: Cluster, rng: Random) -> str:
     before, name = await outcomes(cluster), f"chaos-{rng.randrange(10**9)}"
     database = await Database.connect(cluster.database_url("logistics"), pool_size=1)
     try:
-        await database.fetchval(_TAKE_LEASE, name, _LEASE_S)
+        await cluster.fetch("logistics", _TAKE_LEASE, name, _LEASE_S)
+        with contextlib.suppress(TimeoutError):  # fewer will do
+            await until(lambda: _successors(database), lambda rows: len(rows) >= _ENOUGH, "events to wait", _GATHER_S)
         later = await _successors(database)
         if not later:
             raise Harmless("no two events of one shipment came to wait")
@@ -193,21 +194,16 @@ async def inverted(cluster: Cluster, rng: Random) -> str:
             _SEEN_WITHIN_S,
         )
     finally:
-        await database.fetchval(_GIVE_LEASE, name)
+        await cluster.fetch("logistics", _GIVE_LEASE, name)
         await database.close()
     return f"{len(later)} events came before their predecessors; {risen(before, seen)['parked']} times one was parked"
 
 
 async def _successors(database: Database) -> list[asyncpg.Record]:
-    """Wait until several events of one stream wait to be published; those behind the first of each stream."""
-    deadline = time.monotonic() + _GATHER_S
-    later: list[asyncpg.Record] = []
-    while time.monotonic() < deadline and len(later) < _ENOUGH:
-        await asyncio.sleep(0.5)
-        first: dict[tuple[str, str], int] = {}
-        rows = await database.fetch(_WAITING, STREAMS)
-        later = [row for row in rows if first.setdefault((row["topic"], row["key"]), row["sequence"]) < row["sequence"]]
-    return later
+    """What waits to be published behind the first event of its stream that does."""
+    first: dict[tuple[str, str], int] = {}
+    rows = await database.fetch(_WAITING, STREAMS)
+    return [row for row in rows if first.setdefault((row["topic"], row["key"]), row["sequence"]) < row["sequence"]]
 
 
 async def _send_backwards(cluster: Cluster, relay: Relay, rows: Sequence[asyncpg.Record]) -> None:
@@ -349,19 +345,11 @@ async def key_halted(cluster: Cluster, rng: Random) -> str:
 
 async def letters_about(cluster: Cluster, marker: str) -> list[Letter]:
     """Open letters whose key or error has the marker."""
-    found: list[Letter] = []
-    for service in SERVICES:
-        connection = await asyncpg.connect(cluster.database_url(service))
-        try:
-            rows = await connection.fetch(
-                "SELECT id, source, topic, key, sequence FROM dead_letter"
-                " WHERE state = 'open' AND (strpos(key, $1) > 0 OR strpos(error, $1) > 0)",
-                marker,
-            )
-        finally:
-            await connection.close()
-        found += [Letter(service, *row.values()) for row in rows]
-    return found
+    sql = (
+        "SELECT id, source, topic, key, sequence FROM dead_letter"
+        " WHERE state = 'open' AND (strpos(key, $1) > 0 OR strpos(error, $1) > 0)"
+    )
+    return [Letter(service, *row.values()) for service in SERVICES for row in await cluster.fetch(service, sql, marker)]
 
 
 async def settle(
@@ -383,28 +371,22 @@ async def settle(
 
 async def halted(cluster: Cluster, service: str, key: str) -> list[str]:
     """The topics in which the key stands still in this service."""
-    connection = await asyncpg.connect(cluster.database_url(service))
-    try:
-        rows = await connection.fetch(
-            "SELECT topic FROM stream_position WHERE key = $1 AND (halted OR parked > 0)"
-            " UNION ALL SELECT topic FROM dead_letter WHERE key = $1 AND state = 'open'",
-            key,
-        )
-        return [row["topic"] for row in rows]
-    finally:
-        await connection.close()
+    sql = (
+        "SELECT topic FROM stream_position WHERE key = $1 AND (halted OR parked > 0)"
+        " UNION ALL SELECT topic FROM dead_letter WHERE key = $1 AND state = 'open'"
+    )
+    return [row["topic"] for row in await cluster.fetch(service, sql, key)]
 
 
 async def readers_of(cluster: Cluster, topic: str) -> list[str]:
     """The services that have applied something of the topic."""
-    sql = f"SELECT count(*) FROM (SELECT FROM stream_position WHERE topic = '{topic}' LIMIT 1) AS one"
-    return [service for service, count in (await count_by_service(cluster, sql)).items() if count]
+    sql = "SELECT count(*) FROM (SELECT FROM stream_position WHERE topic = $1 LIMIT 1) AS one"
+    return [service for service, count in (await cluster.counts(sql, topic)).items() if count]
 
 
 async def applied(cluster: Cluster) -> int:
     """How many events have been applied in all streams of all services."""
-    sql = "SELECT sum(sequence) FROM stream_position"
-    return sum((await count_by_service(cluster, sql)).values())
+    return sum((await cluster.counts("SELECT sum(sequence) FROM stream_position")).values())
 
 
 async def others_flow(cluster: Cluster, before: int) -> int:
@@ -422,7 +404,8 @@ async def group_deleted(cluster: Cluster, rng: Random) -> str:
     group, replicas = f"freeport.{service}", cluster.replicas(service)
     await asyncio.gather(*(replica.take_down(signal.SIGTERM) for replica in replicas))
     try:
-        forgotten = await delete_group(cluster, group)
+        forgotten = sum(at > 0 for at in (await administration.committed(cluster.direct, group)).values())
+        await _delete(cluster, group)
     finally:
         await asyncio.gather(*(replica.bring_up() for replica in replicas))
     await asyncio.gather(*(replica.until_serving() for replica in replicas))
@@ -438,25 +421,20 @@ async def group_deleted(cluster: Cluster, rng: Random) -> str:
     return f"{group} forgot {forgotten} offsets; its {len(replicas)} members met {again} events again"
 
 
-async def delete_group(cluster: Cluster, group: str) -> int:
-    """How many offsets were deleted. A member with a name of its own stays in its group until its session is over."""
-    deadline = time.monotonic() + _SEEN_WITHIN_S
-    async with administration(cluster) as admin:
-        offsets = await admin.list_consumer_group_offsets(group)
-        while True:
-            answer: Any = await admin._send_request(DeleteGroupsRequest([group]), await admin.find_coordinator(group))
-            [(_, code)] = answer.results
-            if not code:
-                return sum(at.offset > 0 for at in offsets.values())
-            if for_code(code) is not NonEmptyGroup or time.monotonic() > deadline:
-                raise for_code(code)(group)
-            await asyncio.sleep(0.5)
+async def _delete(cluster: Cluster, group: str) -> None:
+    """A member with a name of its own stays in its group until its session is over: so long it cannot be deleted."""
+
+    async def deleted() -> bool:
+        await administration.delete_group(cluster.direct, group)
+        return True
+
+    await until(deleted, bool, f"{group} to be deleted", _SEEN_WITHIN_S)
 
 
 async def wiped(cluster: Cluster, rng: Random) -> str:
     """The only broker dies and its disk is empty: another cluster, without topics, groups or offsets."""
     [broker] = cluster.brokers
-    old, kept = await cluster_id(cluster), await outbox_rows(cluster)
+    old, kept = await administration.cluster_id(cluster.direct), await outbox_rows(cluster)
     await broker.take_down()
     try:
         await asyncio.to_thread(shutil.rmtree, servers.broker_home(cluster.home, 1) / "data")
@@ -464,7 +442,7 @@ async def wiped(cluster: Cluster, rng: Random) -> str:
         await broker.bring_up()
     began = time.monotonic()
     await cluster.create_topics()
-    new = await cluster_id(cluster)
+    new = await administration.cluster_id(cluster.direct)
     if new == old or not kept:
         raise Harmless(f"the cluster is {new} as before" if new == old else "nothing had been published")
     held = await until(
@@ -476,16 +454,10 @@ async def wiped(cluster: Cluster, rng: Random) -> str:
     return f"cluster {old} became {new}; its log holds {held} records of {kept} in the outboxes after {time.monotonic() - began:.1f} s"
 
 
-async def cluster_id(cluster: Cluster) -> str:
-    async with administration(cluster) as admin:
-        return str((await admin.describe_cluster())["cluster_id"])
-
-
 async def outbox_rows(cluster: Cluster) -> int:
     """Published events of streams that the outboxes keep."""
-    topics = ", ".join(f"'{topic}'" for topic in STREAMS)
-    sql = f"SELECT count(*) FROM outbox WHERE published_at IS NOT NULL AND topic IN ({topics})"
-    return sum((await count_by_service(cluster, sql)).values())
+    sql = "SELECT count(*) FROM outbox WHERE published_at IS NOT NULL AND topic = ANY($1)"
+    return sum((await cluster.counts(sql, STREAMS)).values())
 
 
 async def records_held(cluster: Cluster) -> int:
@@ -494,6 +466,10 @@ async def records_held(cluster: Cluster) -> int:
         return sum((await consumer.end_offsets(await places_of(cluster, STREAMS))).values())
 
 
+LIES = frozenset({"topics", "kafka"})
+"""What a fault occupies that writes into topics itself."""
+SETTLED = LIES | {"postgres"}
+"""And one that a person settles in the databases."""
 FAULTS = (
     Fault(
         name="topics.repeated",
@@ -501,7 +477,7 @@ FAULTS = (
         says="the streams' records come once more, and shuffled once more",
         strike=repeated,
         lasts=8,
-        occupies=frozenset({"topics"}),
+        occupies=LIES,
         always=True,
     ),
     Fault(
@@ -510,7 +486,7 @@ FAULTS = (
         says="a relay sends what waits from its end to its beginning, and dies before it marks it",
         strike=inverted,
         lasts=16,
-        occupies=frozenset({"topics", "logistics"}),
+        occupies=LIES | {"logistics"},
         always=True,
     ),
     Fault(
@@ -519,7 +495,7 @@ FAULTS = (
         says="nonsense in a topic: malformed, of an unknown version, near the broker's limit",
         strike=poisoned,
         lasts=8,
-        occupies=frozenset({"topics"}),
+        occupies=SETTLED,
     ),
     Fault(
         name="topics.key_halted",
@@ -527,7 +503,7 @@ FAULTS = (
         says="a service cannot decide one order's events; the others' flow",
         strike=key_halted,
         lasts=12,
-        occupies=frozenset({"topics", "orders", "payments"}),
+        occupies=SETTLED | {"orders", "payments"},
     ),
     Fault(
         name="topics.group_deleted",
@@ -535,7 +511,7 @@ FAULTS = (
         says="a consumer group is deleted",
         strike=group_deleted,
         lasts=25,
-        occupies=frozenset({"topics", "kafka", *CONSUMING}),
+        occupies=LIES | {*CONSUMING},
     ),
     Fault(
         name="topics.wiped",
@@ -543,7 +519,7 @@ FAULTS = (
         says="the broker's disk is wiped",
         strike=wiped,
         lasts=40,
-        occupies=frozenset({"topics", "kafka"}),
+        occupies=LIES,
         needs=frozenset({Feature.ONE_BROKER}),
     ),
 )

@@ -148,7 +148,7 @@ async def test_an_event_that_nobody_has_read_is_missed(databases: dict[str, Conn
         ("inventory", "UPDATE stream_position SET sequence = 0", "2 to consume"),
         ("orders", _CALL % "-1 second", "1 calls to make"),
         ("orders", _CALL % "1 minute", "1 calls to make"),  # claimed: somebody makes it now
-        ("orders", _CALL % "5 minutes", "1 calls to make"),  # it failed, or its outcome is unknown: it is made again later
+        ("orders", _CALL % "5 minutes", "1 calls to make"),  # it failed, or nobody knows: it is made again later
         (
             "orders",
             "INSERT INTO deadline (kind, key, due_at, context) VALUES ('x', 'y', now(), '{}')",
