@@ -15,6 +15,7 @@ from aiokafka.structs import OffsetAndMetadata
 _log = structlog.get_logger()
 _START_PATIENCE_S = 30.0
 _STOP_PATIENCE_S = 3.0
+_HANG_UP_PATIENCE_S = 1.0
 _METADATA_AGE_MS = 15_000  # so that a topic that is made anew is found soon
 MAX_RECORD_BYTES = 1024 * 1024
 T = TypeVar("T")
@@ -22,10 +23,11 @@ _abandoned: set[asyncio.Task[Any]] = set()
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """Await the work for so long at most. Raises TimeoutError.
+    """Await the work for so long at most. Raises TimeoutError, and Interrupted when the work was cancelled by itself.
 
     Unlike `asyncio.wait_for` it does not wait for the work to notice that it was cancelled: aiokafka's tasks may swallow that,
-    and then a bound would be none.
+    and then a bound would be none. Nor does it pass on a cancellation that was not ours: aiokafka's consumer lets one of its
+    own tasks' out of `stop()`, and a loop that is to go on would end.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -37,6 +39,8 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
             task.add_done_callback(_forget)
     if not task.done():
         raise TimeoutError(f"not done within {seconds:g} s")
+    if task.cancelled():
+        raise Interrupted("the client cancelled its own work")
     return task.result()
 
 
@@ -44,6 +48,10 @@ def _forget(task: asyncio.Task[Any]) -> None:
     _abandoned.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.info("kafka.abandoned_failed", error=repr(error))
+
+
+class Interrupted(KafkaError):
+    """The client cancelled its own work: it cannot be used any more."""
 
 
 class Partition(NamedTuple):
@@ -141,11 +149,21 @@ async def rewind(consumer: ConsumerClient, places: Iterable[Partition], *, patie
 
 
 async def let_go(client: ConsumerClient | ProducerClient) -> None:
-    """Stop a client within a bound. One that hangs is abandoned, and said so."""
+    """Stop a client within a bound. One that hangs or breaks is abandoned, and said so; its connections are closed all the same."""
     try:
         await within(_STOP_PATIENCE_S, client.stop())
     except (TimeoutError, KafkaError) as error:
         _log.warning("kafka.client_stuck", error=repr(error))
+        await _hang_up(client)
+
+
+async def _hang_up(client: Any) -> None:
+    # `stop()` comes to its connections last, and does nothing when it is called again.
+    connections = client.client if isinstance(client, AIOKafkaProducer) else client._client
+    try:
+        await within(_HANG_UP_PATIENCE_S, connections.close())
+    except (TimeoutError, KafkaError) as error:
+        _log.warning("kafka.connections_stuck", error=repr(error))
 
 
 async def _started(client: Any) -> Any:

@@ -5,7 +5,6 @@ log, and may have grown past an old offset. What tells them apart is a record: a
 offset, and a log that has another record there, or ends before it, is another log.
 """
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -185,5 +184,5 @@ def _plain(offsets: Mapping[TopicPartition, int]) -> dict[Partition, int]:
 async def _closed(close: Any) -> None:
     try:
         await within(_CLOSE_S, close())
-    except (KafkaError, TimeoutError, asyncio.CancelledError):
+    except (KafkaError, TimeoutError):
         return

@@ -64,6 +64,32 @@ async def test_a_bound_is_one_though_what_is_awaited_swallows_its_cancellation()
     going.set()
 
 
+async def test_work_that_cancels_itself_does_not_cancel_whoever_waits_for_it() -> None:
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(kafka.Interrupted):
+        await within(1, cancelled())
+
+
+async def test_whoever_waits_can_still_be_cancelled() -> None:
+    waiting = asyncio.create_task(within(60, asyncio.sleep(60)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_a_member_that_is_let_go_in_mid_fetch_ends_nobody_and_keeps_no_connection(broker: Broker) -> None:
+    # aiokafka cancels the fetch, and lets the cancellation out of `stop()` before it has closed its connections.
+    member: Any = await kafka.join(broker.bootstrap, [ORDER], group="freeport.mid_fetch", client="mid_fetch")
+    fetching = asyncio.create_task(asyncio.sleep(60))
+    member._fetcher._pending_tasks.add(fetching)
+    await kafka.let_go(member)
+    assert fetching.cancelled()
+    assert not any(connection.connected() for connection in member._client._conns.values())
+
+
 @pytest.mark.parametrize("error", [OutOfOrderSequenceNumber(), KafkaError("whatever"), TimeoutError()])
 async def test_after_any_error_the_producer_is_another_one_and_nothing_is_lost(
     service_bench: BenchFactory, broker: Broker, monkeypatch: pytest.MonkeyPatch, error: Exception

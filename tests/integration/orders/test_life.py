@@ -563,7 +563,8 @@ async def test_the_api_describes_itself_with_examples(bench: Bench) -> None:
     async with bench.client as client:
         described = (await client.get("/openapi.json")).json()
     operations = {operation["operationId"] for path in described["paths"].values() for operation in path.values()}
-    assert {operation for operation in operations if not operation.startswith("webhook_")} == {
+    elsewhere = ("webhook_", "dead_letters.", "operator_actions.")  # described by tests of their own
+    assert {operation for operation in operations if not operation.startswith(elsewhere)} == {
         "orders.place",
         "orders.list",
         "orders.get",
