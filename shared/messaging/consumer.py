@@ -224,6 +224,8 @@ class Consumer:
             place = Partition(partition.topic, partition.partition)
             landmark = self._landmarks[place] = survey.landmark_at(records[-1])
             self._reached[place] = (landmark.offset + 1, survey.note_of(landmark))
+            if partition not in client.assignment():  # another member got it while the batch was settled
+                continue
             highwater = client.highwater(partition)
             if highwater is not None:
                 lag = max(0, highwater - records[-1].offset - 1)

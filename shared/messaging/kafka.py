@@ -20,10 +20,11 @@ _METADATA_AGE_MS = 15_000  # so that a topic that is made anew is found soon
 MAX_RECORD_BYTES = 1024 * 1024
 T = TypeVar("T")
 _abandoned: set[asyncio.Task[Any]] = set()
+_ITS_OWN = (asyncio.CancelledError, asyncio.InvalidStateError, RuntimeError, AssertionError)
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """Await the work for so long at most. Raises TimeoutError, and Interrupted when the work was cancelled by itself.
+    """Await a client's work for so long at most. Raises what it raises, TimeoutError, and Broken when the client failed in itself.
 
     Unlike `asyncio.wait_for` it does not wait for the work to notice that it was cancelled: aiokafka's tasks may swallow that,
     and then a bound would be none. Nor does it pass on a cancellation that was not ours: aiokafka's consumer lets one of its
@@ -39,9 +40,10 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
             task.add_done_callback(_forget)
     if not task.done():
         raise TimeoutError(f"not done within {seconds:g} s")
-    if task.cancelled():
-        raise Interrupted("the client cancelled its own work")
-    return task.result()
+    try:
+        return task.result()
+    except _ITS_OWN as error:
+        raise cause_of(error) from error
 
 
 def _forget(task: asyncio.Task[Any]) -> None:
@@ -50,8 +52,16 @@ def _forget(task: asyncio.Task[Any]) -> None:
         _log.info("kafka.abandoned_failed", error=repr(error))
 
 
-class Interrupted(KafkaError):
-    """The client cancelled its own work: it cannot be used any more."""
+class Broken(KafkaError):
+    """The client failed in itself, not by what Kafka said: it cannot be used any more, and another one is to be made."""
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """The error as ours: `Broken` for what comes out of aiokafka when a connection goes in the middle of its work.
+
+    That is a cancellation that nobody asked for, uvloop's RuntimeError of a closed transport, and asserts of its own state.
+    """
+    return Broken(repr(error)) if isinstance(error, _ITS_OWN) else error
 
 
 class Partition(NamedTuple):

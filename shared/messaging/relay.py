@@ -271,6 +271,8 @@ class Relay:
                 except UnknownTopicOrPartitionError:
                     self._logbook.missing.add(row["topic"])  # the others go on; a look finds out when it is there
                     raise
+                except (RuntimeError, AssertionError) as error:
+                    raise kafka.cause_of(error) from error
             if failpoints.armed(Point.RELAY_SENT):
                 await asyncio.sleep(
                     0.01
@@ -280,7 +282,7 @@ class Relay:
         await self._find_too_large(list(zip(rows, answers, strict=True)))
         for answer in answers:
             if isinstance(answer, BaseException):
-                raise answer
+                raise kafka.cause_of(answer)
         return list(zip(rows, answers, strict=True))
 
     async def _find_too_large(self, answers: Sequence[tuple[Row, Any]]) -> None:

@@ -64,12 +64,20 @@ async def test_a_bound_is_one_though_what_is_awaited_swallows_its_cancellation()
     going.set()
 
 
-async def test_work_that_cancels_itself_does_not_cancel_whoever_waits_for_it() -> None:
-    async def cancelled() -> None:
-        raise asyncio.CancelledError
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        asyncio.CancelledError(),
+        RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed"),
+        AssertionError("Partition is not assigned"),
+    ],
+)
+async def test_a_client_that_fails_in_itself_is_an_error_and_ends_no_loop(trouble: BaseException) -> None:
+    async def failing() -> None:
+        raise trouble
 
-    with pytest.raises(kafka.Interrupted):
-        await within(1, cancelled())
+    with pytest.raises(kafka.Broken):
+        await within(1, failing())
 
 
 async def test_whoever_waits_can_still_be_cancelled() -> None:
@@ -90,9 +98,18 @@ async def test_a_member_that_is_let_go_in_mid_fetch_ends_nobody_and_keeps_no_con
     assert not any(connection.connected() for connection in member._client._conns.values())
 
 
-@pytest.mark.parametrize("error", [OutOfOrderSequenceNumber(), KafkaError("whatever"), TimeoutError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutOfOrderSequenceNumber(),
+        KafkaError("whatever"),
+        TimeoutError(),
+        asyncio.CancelledError(),
+        RuntimeError("closed"),
+    ],
+)
 async def test_after_any_error_the_producer_is_another_one_and_nothing_is_lost(
-    service_bench: BenchFactory, broker: Broker, monkeypatch: pytest.MonkeyPatch, error: Exception
+    service_bench: BenchFactory, broker: Broker, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     bench = await service_bench(SERVICE)
     made: list[Any] = []
@@ -111,7 +128,10 @@ async def test_after_any_error_the_producer_is_another_one_and_nothing_is_lost(
                 if sent <= 3:
                     return future
                 refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-                refused.set_exception(error)
+                if isinstance(error, asyncio.CancelledError):
+                    refused.cancel()
+                else:
+                    refused.set_exception(error)
                 return refused
 
             monkeypatch.setattr(producer, "send", fail)

@@ -31,7 +31,8 @@ class Client:
         fetched, self.fetched = self.fetched, {}
         return fetched
 
-    def highwater(self, _: Partition) -> int:
+    def highwater(self, place: Partition) -> int:
+        assert place in self.assigned, "Partition is not assigned"  # as aiokafka does
         return 0
 
     async def commit(self, offsets: Mapping[Any, Any]) -> None:
@@ -45,6 +46,25 @@ class Desk:
     router = SimpleNamespace(topics=(topics.ORDER,))
 
     async def settle(self, _: object) -> None: ...
+
+
+class DeskInARebalance(Desk):
+    """While it settles, the group gives the partitions to another member."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def settle(self, _: object) -> None:
+        self.client.assigned = frozenset()
+
+
+async def test_a_member_that_loses_a_partition_while_it_settles_goes_on() -> None:
+    client: Any = Client(
+        fetched={PLACE: [SimpleNamespace(offset=5, key=b"k", value=b"{}", headers=HEADERS, timestamp=0)]}
+    )
+    desk: Any = DeskInARebalance(client)
+    consumer: Any = Consumer(desk, "")
+    assert await consumer._step(client) == 1
 
 
 async def test_a_partition_that_came_back_is_known_by_what_others_committed_meanwhile(
