@@ -91,6 +91,7 @@ def _add(message: Message, found: Footprint) -> None:
             found.order(body.order_id, (part.sku for part in body.items))
         case ReturnReceived():
             found.order(body.order_id)
+            found.stores.add(message.moment.store_id)
             found.free(line.sku for line in body.lines)
             found.named.update(line.warehouse for line in body.lines)
             found.returns.add(body.return_id)
@@ -102,6 +103,7 @@ def _add(message: Message, found: Footprint) -> None:
             found.set_up.add((message.moment.store_id, body.code))
         case AdjustStock():
             found.adjust(body)
+            found.stores.add(message.moment.store_id)  # whose a new SKU becomes
         case PutChannel():
             found.stores.add(message.moment.store_id)
         case Due():

@@ -16,6 +16,7 @@ from services.inventory.domain.held import HeldReturns, HeldUnits
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import Round, Shelves, parse_announce_key
 from services.inventory.domain.stock import StockItem, StockLevel
+from services.inventory.feed_offers import note_offers
 from services.inventory.footprint import Footprint, footprint_of
 from services.inventory.rows import read_channels, read_warehouses
 from shared.contracts.values import Allocation
@@ -293,6 +294,7 @@ async def save_shelves(shelves: Shelves, connection: Connection) -> None:
     await _add_adjustments(shelves, connection)
     await _save_channels(shelves, connection)
     await _save_held(shelves.held, connection)
+    await note_offers(shelves, connection)
 
 
 _PUT_WAREHOUSES = """

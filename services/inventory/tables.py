@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
@@ -171,4 +172,82 @@ channel_buffer = Table(
     Column("buffer", BigInteger, nullable=False),
     CheckConstraint("buffer >= 0", name="buffer"),
     ForeignKeyConstraint(["store_id", "channel"], [channel.c.store_id, channel.c.name]),
+)
+
+# What each connected channel shall show of each SKU, and what it is known to show: coalesced by being one row. Written by whoever
+# holds the SKU's lock, and by the feed. `version` rises with every change of `quantity`, never else: see docs/decisions/0062.
+channel_offer = Table(
+    "channel_offer",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("wanted", BigInteger, nullable=False),  # by the policy
+    Column("quantity", BigInteger, nullable=False),  # to be shown: what is wanted, or zero behind a fence
+    Column("version", BigInteger, nullable=False),
+    Column("urgency", Integer, nullable=False),
+    Column("waiting_since", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("next_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("claim", BigInteger, nullable=False, server_default=text("0")),  # numbers the claims
+    Column("claimed_until", DateTime(timezone=True), nullable=True),
+    Column("sent_quantity", BigInteger, nullable=True),
+    Column("sent_version", BigInteger, nullable=False, server_default=text("0")),
+    Column("acked_quantity", BigInteger, nullable=True),  # null: never told, or it shows none
+    Column("acked_version", BigInteger, nullable=False, server_default=text("0")),
+    Column("acked_at", DateTime(timezone=True), nullable=True),
+    Column("refusals", Integer, nullable=False, server_default=text("0")),  # in a row
+    Column("refused_code", Text, nullable=False, server_default=text("''")),
+    Column("refused_detail", Text, nullable=False, server_default=text("''")),
+    CheckConstraint("wanted >= 0 AND quantity >= 0", name="quantity"),
+    CheckConstraint("acked_version <= version", name="version"),
+    postgresql_with={"fillfactor": 70},
+)
+Index(
+    "ix_channel_offer_pending",
+    channel_offer.c.store_id,
+    channel_offer.c.channel,
+    channel_offer.c.urgency,
+    channel_offer.c.waiting_since,
+    postgresql_where=text("acked_version < version"),
+)
+# Behind a fence that has opened, and before it is closed.
+Index(
+    "ix_channel_offer_fenced",
+    channel_offer.c.store_id,
+    channel_offer.c.channel,
+    postgresql_where=text("quantity <> wanted"),
+)
+
+# How a connected channel answers, and its share of calls: one bucket for all replicas.
+channel_health = Table(
+    "channel_health",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("connected", Boolean, nullable=False, server_default=text("true")),
+    Column("state", Text, nullable=False, server_default=text("'open'")),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("delay_s", Double, nullable=False, server_default=text("0")),
+    Column("lag_s", Double, nullable=False),  # what a policy may reckon with
+    Column("silent_since", DateTime(timezone=True), nullable=True),  # asked, and no answer since
+    Column("answered_at", DateTime(timezone=True), nullable=True),
+    Column("failures", Integer, nullable=False, server_default=text("0")),  # in a row
+    Column("error", Text, nullable=False, server_default=text("''")),
+    Column("busy_until", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("tokens", Double, nullable=False, server_default=text("1")),
+    Column("refilled_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    CheckConstraint("state IN ('open', 'late', 'fenced')", name="state"),
+    postgresql_with={"fillfactor": 50},
+)
+
+# What a channel took and has not said the outcome of.
+channel_feed = Table(
+    "channel_feed",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("feed", Text, primary_key=True),
+    Column("made_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("ask_at", DateTime(timezone=True), nullable=False),
+    Column("gives_up_at", DateTime(timezone=True), nullable=False),
 )

@@ -49,6 +49,7 @@ class Shelves:
     put_warehouses: dict[str, Warehouse] = field(default_factory=dict[str, Warehouse])
     put_channels: dict[tuple[str, str], Channel] = field(default_factory=dict[tuple[str, str], Channel])
     announced: set[str] = field(default_factory=set[str])  # SKUs whose version went up
+    told: dict[str, StockChanged] = field(default_factory=dict[str, StockChanged])  # the newest state of each of them
     _touched: set[str] = field(default_factory=set[str])
     _freed: set[str] = field(default_factory=set[str])
     _waiting: set[str] = field(default_factory=set[str])
@@ -191,7 +192,7 @@ class Shelves:
         item.version += 1
         self.announced.add(item.sku)
         on_hand, reserved = item.on_hand, item.reserved
-        return StockChanged(
+        state = self.told[item.sku] = StockChanged(
             sku=item.sku,
             version=item.version,
             on_hand=on_hand,
@@ -200,6 +201,7 @@ class Shelves:
             channels=stock_by_channel(item, self.channels_of(item.store_id), self.warehouses),
             as_of=now.decided_at,
         )
+        return state
 
     def _post(
         self,
