@@ -2,6 +2,7 @@
 
 from services.inventory.api import router
 from services.inventory.consumers import routes
+from services.inventory.feed_api import router as feed
 from services.inventory.metrics import count_reservations
 from services.inventory.repository import load_shelves, save_shelves
 from services.inventory.settings import Settings
@@ -10,7 +11,7 @@ from shared.runtime import Service, run
 SERVICE = Service(
     name="inventory",
     settings=Settings,
-    api=[router],
+    api=[feed, router],
     routes=routes,
     load=load_shelves,
     save=save_shelves,
