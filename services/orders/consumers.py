@@ -1,6 +1,7 @@
 """What orders listens to: a routing table, nothing else."""
 
 from services.orders.domain.book import OrderBook
+from services.orders.domain.channel import CALLS, SHIP_BY, SHIP_BY_NEARS
 from services.orders.domain.facts import RECORDERS
 from services.orders.domain.order import SILENCE
 from services.orders.usecases.cancel_order import CancelOrder, cancel_order
@@ -15,7 +16,10 @@ from services.orders.usecases.register_webhook import RegisterWebhook, register_
 from services.orders.usecases.remove_webhook import RemoveWebhook, remove_webhook
 from services.orders.usecases.resend_webhook import ResendWebhook, ResendWebhooks, resend_webhook, resend_webhooks
 from services.orders.usecases.rotate_webhook import RotateWebhook, rotate_webhook
+from services.orders.usecases.settle_channel_call import settle_channel_call
 from services.orders.usecases.settle_webhook import WebhookTried, settle_webhook
+from services.orders.usecases.take_channel_orders import TakeChannelOrders, take_channel_orders
+from services.orders.usecases.watch_ship_by import watch_ship_by
 from shared.contracts import topics
 from shared.contracts.catalog import ProductPublished, ProductWithdrawn
 from shared.messaging.routing import Router
@@ -31,6 +35,11 @@ def routes(on: Router[OrderBook]) -> None:
     for message_type in RECORDERS:
         on(message_type, hear_news)
     on.due(SILENCE, lose_patience)
+    on(TakeChannelOrders, take_channel_orders)
+    for kind in CALLS:
+        on.answered(kind, settle_channel_call)
+    on.due(SHIP_BY_NEARS, watch_ship_by)
+    on.due(SHIP_BY, watch_ship_by)
     on.observe(topics.ORDER)  # its own events, too, belong into the timeline
     on.observe(topics.RETURN)
     on(RegisterWebhook, register_webhook)

@@ -239,3 +239,35 @@ webhook_attempt = Table(
     Column("error", Text, nullable=False),
     Column("response", Text, nullable=False),  # the first KiB
 )
+
+# How far a connected channel's orders were read. `claim` grows with each lease, so that who lost one writes nothing more.
+channel_intake = Table(
+    "channel_intake",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("cursor", Text, nullable=False),  # the channel's own; empty is the beginning
+    Column("anchor", Text, nullable=False),  # a cursor that is older than the overlap: what came late is after it
+    Column("next_anchor", Text, nullable=False),
+    Column("anchored_at", DateTime(timezone=True), nullable=False),
+    Column("swept_at", DateTime(timezone=True), nullable=False),  # when it was last read again from the anchor
+    Column("claim", BigInteger, nullable=False),
+    Column("claimed_until", DateTime(timezone=True)),
+    Column("next_at", DateTime(timezone=True), nullable=False),
+    Column("read_at", DateTime(timezone=True)),
+    Column("failures", Integer, nullable=False),  # in a row
+)
+
+# What a channel sold and could not be taken in, until it can be.
+channel_refusal = Table(
+    "channel_refusal",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("external_id", Text, primary_key=True),
+    Column("code", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("cursor", Text, nullable=False),  # the page that it was on
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("retry_at", DateTime(timezone=True), nullable=False),
+)

@@ -9,6 +9,7 @@ from services.orders.domain.recipient import Recipient
 from services.orders.domain.standing import Status
 from services.orders.domain.timeline import Happening
 from services.orders.domain.webhook_book import WebhookBook
+from shared.contracts.logistics import ShipmentBooked
 from shared.contracts.orders import OrderPlaced
 
 
@@ -19,6 +20,18 @@ class Entry:
     placed: OrderPlaced
     recipient: Recipient
     content_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelRefusal:
+    """What a channel sold and we could not take in, or could at last (`code` is empty). `cursor`: where it is read again."""
+
+    store_id: str
+    channel: str
+    external_id: str
+    code: str
+    detail: str
+    cursor: str
 
 
 @dataclass(slots=True)
@@ -39,6 +52,10 @@ class OrderBook:
     webhooks: WebhookBook = field(default_factory=WebhookBook)
     patience: Patience = USUAL  # of new orders
     announced: dict[str, OrderPlaced] = field(default_factory=dict[str, OrderPlaced])  # of orders whose patience ends
+    connected: frozenset[tuple[str, str]] = frozenset()  # (store, channel): which are told about their orders
+    bookings: dict[str, ShipmentBooked] = field(default_factory=dict[str, ShipmentBooked])  # of shipments that left
+    channel_refusals: list[ChannelRefusal] = field(default_factory=list[ChannelRefusal])
+    channel_refused: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # channel, kind of the call
     escalations: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # matter, what was done about it
 
     def enter(self, order: Order, entry: Entry) -> None:
@@ -62,6 +79,16 @@ class OrderBook:
         if order_id not in self.announced:
             raise LookupError(f"the order {order_id} was never announced")
         return self.announced[order_id]
+
+    def is_connected(self, order: Order) -> bool:
+        """Whether the order's channel is one that this installation talks with."""
+        return (order.store_id, order.channel) in self.connected
+
+    def booking_of(self, shipment_id: str) -> ShipmentBooked:
+        """How a shipment that left was booked. Raises LookupError: every one was, and that came first."""
+        if shipment_id not in self.bookings:
+            raise LookupError(f"the shipment {shipment_id} was never booked")
+        return self.bookings[shipment_id]
 
     def learn(self, offer: Offer) -> None:
         """Take in a newer offer."""

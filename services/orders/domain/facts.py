@@ -161,6 +161,10 @@ class Facts:
     asked: frozenset[str] = frozenset()  # whose answer was missing at the first deadline: they were asked again
     overdue: frozenset[str] = frozenset()  # and is missing at the second: a person was told
     given_up: frozenset[str] = frozenset()  # or the order was ended over it
+    complaints: tuple[
+        Reason, ...
+    ] = ()  # what goes wrong with its channel; the subject is what was told or is to be told
+    channel_has_tracking: bool = False
 
     @property
     def paid(self) -> bool:

@@ -127,6 +127,10 @@ def _parcel_in_trouble(order: Standing) -> tuple[Reason, ...]:
     return ()
 
 
+def _channel_in_trouble(order: Standing) -> tuple[Reason, ...]:
+    return order.facts.complaints
+
+
 ATTENTION_REASONS = frozenset(
     {f"{who}.silent" for who in SILENCES}
     | {f"payment.{operation}_unknown" for operation in ("authorise", "capture", "renew", "void")}
@@ -135,7 +139,8 @@ ATTENTION_REASONS = frozenset(
     | {"shipment.lost", "shipment.cancelled", "shipment.quantity_mismatch", "shipment.no_service", "label.refused"}
     | {"parcel.damaged", "parcel.delivery_failed", "parcel.returned", "recipient.missing"}
     | {"risk.rejected"}
+    | {"channel.refused", "channel.silent", "channel.ship_by_nears", "channel.ship_by_missed"}
 )
 """The codes that are counted one by one; every other (a rule of risk, a newer service's) counts as other."""
 
-_ATTENTION = (_silence, _money_in_doubt, _risk_rejects_what_is_sold, _parcel_in_trouble)
+_ATTENTION = (_silence, _money_in_doubt, _risk_rejects_what_is_sold, _parcel_in_trouble, _channel_in_trouble)

@@ -47,6 +47,7 @@ class Order(Standing):
     id: str
     store_id: str
     market: str
+    external_id: str = ""  # the channel's
     total: Money
     created_at: datetime
     holds: dict[str, Hold] = field(default_factory=dict[str, Hold])
@@ -63,6 +64,7 @@ class Order(Standing):
             id=placed.order_id,
             store_id=placed.store_id,
             market=placed.market,
+            external_id=placed.external_id,
             channel=placed.channel,
             refusable=placed.refusable,
             total=placed.totals.total,
@@ -113,6 +115,19 @@ class Order(Standing):
             cancellation=self._cancellation_request() if confirmed and asked else None,
         )
         return [question, Deadline(SILENCE, self.id, self.patient_until)]
+
+    def complain(self, complaint: Reason, at: datetime) -> list[Effect]:
+        """Something goes wrong between us and the channel: a person is told, until `channel_knows` the complaint's subject."""
+        others = tuple(other for other in self.facts.complaints if other.subject != complaint.subject)
+        self.facts = replace(self.facts, complaints=(*others, complaint))
+        return self.advance(at)
+
+    def channel_knows(self, subject: str, at: datetime, *, tracking: bool) -> list[Effect]:
+        """The channel took what it was told: nothing is wrong with that any more."""
+        others = tuple(other for other in self.facts.complaints if other.subject != subject)
+        has_tracking = tracking or self.facts.channel_has_tracking
+        self.facts = replace(self.facts, complaints=others, channel_has_tracking=has_tracking)
+        return self.advance(at)
 
     def cancel(self, reason: str, requested_by: str, at: datetime) -> list[Effect] | Refusal:
         """End the order at once while no parcel can have been booked; after that ask logistics. Refused where it is too late.
