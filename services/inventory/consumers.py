@@ -6,6 +6,7 @@ from services.inventory.usecases.announce_stock import announce_stock
 from services.inventory.usecases.answer_again import answer_again
 from services.inventory.usecases.commit_stock import commit_stock
 from services.inventory.usecases.consume_stock import consume_stock
+from services.inventory.usecases.count_stock import CountStock, count_stock
 from services.inventory.usecases.expire_reservation import expire_reservation
 from services.inventory.usecases.put_channel import PutChannel, put_channel
 from services.inventory.usecases.put_warehouse import PutWarehouse, put_warehouse
@@ -31,6 +32,7 @@ def routes(on: Router[Shelves]) -> None:
     on(ReturnReceived, restock_return)
     on(ReturnRelocated, relocate_return)
     on(AdjustStock, adjust_stock)
+    on(CountStock, count_stock)
     on(PutWarehouse, put_warehouse)
     on(PutChannel, put_channel)
     on.due(EXPIRY, expire_reservation)

@@ -2,6 +2,7 @@
 
 from services.inventory.api import router
 from services.inventory.consumers import routes
+from services.inventory.counts_api import router as counts
 from services.inventory.feed_api import router as feed
 from services.inventory.metrics import count_reservations
 from services.inventory.repository import load_shelves, save_shelves
@@ -11,7 +12,7 @@ from shared.runtime import Service, run
 SERVICE = Service(
     name="inventory",
     settings=Settings,
-    api=[feed, router],
+    api=[counts, feed, router],
     routes=routes,
     load=load_shelves,
     save=save_shelves,

@@ -130,12 +130,40 @@ movement = Table(
     Column("store_id", Text, nullable=False),
     Column("message_id", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),  # by its sender's clock
     CheckConstraint(
-        "kind IN ('receipt', 'count', 'write_off', 'correction', 'reserved', 'released', 'expired', 'broken', 'consumed',"
-        " 'restocked')",
+        "kind IN ('receipt', 'count', 'snapshot', 'write_off', 'correction', 'reserved', 'released', 'expired', 'broken',"
+        " 'consumed', 'restocked')",
         name="kind",
     ),
     Index("ix_movement_sku", "sku", "id"),
+)
+# What a count as of an earlier instant is brought up to date with. Holds move no goods, so an order's way pays little for it.
+Index(
+    "ix_movement_goods",
+    movement.c.sku,
+    movement.c.warehouse,
+    movement.c.occurred_at,
+    postgresql_where=text("kind IN ('receipt', 'count', 'write_off', 'consumed', 'restocked')"),
+)
+
+# The newest count of each source: its version only grows. Guarded by the SKU's lock.
+stock_count = Table(
+    "stock_count",
+    metadata,
+    Column("sku", Text, ForeignKey(stock_item.c.sku), primary_key=True),
+    Column("warehouse", Text, ForeignKey(warehouse.c.code), primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("on_hand", BigInteger, nullable=False),
+    Column("change", BigInteger, nullable=False),
+    Column("store_id", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("counted_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("quantity >= 0", name="quantity"),
+    postgresql_with={"fillfactor": 70},
 )
 
 # What people and warehouse systems said; as unchangeable as the ledger.

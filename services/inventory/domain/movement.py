@@ -13,6 +13,7 @@ class MovementKind(StrEnum):
 
     RECEIPT = "receipt"
     COUNT = "count"
+    SNAPSHOT = "snapshot"  # a warehouse system counted, as of a time of its own
     WRITE_OFF = "write_off"
     CORRECTION = "correction"
     RESERVED = "reserved"
@@ -27,7 +28,8 @@ class MovementKind(StrEnum):
 class Movement:
     """One entry. `on_hand` and `reserved` are changes, not balances.
 
-    `cause` is the id of the order, return or adjustment behind it, `store_id` whose that is.
+    `cause` is the id of the order, return, adjustment or count behind it, `store_id` whose that is. `at` is when it was entered,
+    `occurred_at` when it happened, by its sender's clock.
     """
 
     sku: str
@@ -39,6 +41,7 @@ class Movement:
     store_id: str
     message_id: str
     at: datetime
+    occurred_at: datetime
 
 
 def fold(movements: Iterable[Movement]) -> dict[tuple[str, str], StockLevel]:

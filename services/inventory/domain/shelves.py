@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from services.inventory.domain.adjustment import Adjustment
 from services.inventory.domain.allocation import Shortage, plan_allocation
 from services.inventory.domain.channel import Channel, stock_by_channel, with_storefront
+from services.inventory.domain.count import Count, Counts
 from services.inventory.domain.held import HeldReturns
 from services.inventory.domain.movement import Movement, MovementKind
 from services.inventory.domain.reservation import HOLD, NEVER, Happening, Reservation, Status, Step
@@ -43,6 +44,7 @@ class Shelves:
     queues: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     rounds: dict[str, Round] = field(default_factory=dict[str, Round])  # by the key of the announcement
     held: HeldReturns = field(default_factory=HeldReturns)
+    counts: Counts = field(default_factory=Counts)
 
     ledger: list[Movement] = field(default_factory=list[Movement])
     adjustments: list[Adjustment] = field(default_factory=list[Adjustment])
@@ -142,6 +144,14 @@ class Shelves:
         self._enter(kind, sku, adjustment.warehouse, adjustment.id, adjustment.store_id, now, change)
         return broken
 
+    def take_count(self, count: Count, cause: str, now: Moment) -> list[Reservation]:
+        """The books follow a count: `on_hand` is there. Returns the reservations that had to break for it."""
+        self.item(count.sku).store_id = count.store_id
+        broken = self._break_newest(count.sku, count.warehouse, count.on_hand, now)
+        self.counts.take(count)
+        self._enter(MovementKind.SNAPSHOT, count.sku, count.warehouse, cause, count.store_id, now, count.change)
+        return broken
+
     def settle(self, effects: Iterable[Effect], now: Moment) -> list[Effect]:
         """The end of every decision that moved stock: waiting orders are served first, then the new state is told."""
         return [*effects, *self._serve_waiting(now), *self._announce(now)]
@@ -227,23 +237,26 @@ class Shelves:
         reserved: int = 0,
     ) -> None:
         self.item(sku).level(warehouse).move(on_hand=on_hand, reserved=reserved)
-        self.ledger.append(
-            Movement(
-                sku=sku,
-                warehouse=warehouse,
-                kind=kind,
-                on_hand=on_hand,
-                reserved=reserved,
-                cause=cause,
-                store_id=store_id,
-                message_id=now.message_id,
-                at=now.decided_at,
-            )
+        entry = Movement(
+            sku=sku,
+            warehouse=warehouse,
+            kind=kind,
+            on_hand=on_hand,
+            reserved=reserved,
+            cause=cause,
+            store_id=store_id,
+            message_id=now.message_id,
+            at=now.decided_at,
+            occurred_at=now.occurred_at,
         )
+        self.ledger.append(entry)
         if on_hand or reserved:
             self._touched.add(sku)
         if on_hand > reserved:
             self._freed.add(sku)
+        if on_hand and self.counts.is_in_a_count(entry):
+            # The goods moved before the count, and only the word of it came after.
+            self._enter(MovementKind.SNAPSHOT, sku, warehouse, cause, store_id, now, -on_hand)
 
     def _note(self, reservation: Reservation) -> None:
         if reservation.status is Status.WAITING:

@@ -62,12 +62,16 @@ async def rows_of(database: Database) -> Any:
     )
     versions = await database.fetch("SELECT sku, version FROM stock_item WHERE version > 0")
     held = await database.fetch("SELECT return_id, sku, warehouse, quantity FROM held_return")
+    counts = await database.fetch(
+        "SELECT sku, warehouse, source, version, as_of, quantity, on_hand, change FROM stock_count"
+    )
     return {
         "levels": {(row["sku"], row["warehouse"]): (row["on_hand"], row["reserved"]) for row in levels},
         "versions": {row["sku"]: row["version"] for row in versions},
         "reservations": {row["order_id"]: tuple(row)[1:] for row in reservations},
         "ledger": [tuple(row) for row in ledger],
         "held": {tuple(row) for row in held},
+        "counts": {tuple(row) for row in counts},
     }
 
 
@@ -78,7 +82,7 @@ def rows_in_memory(messages: list[Message]) -> Any:
         shelves = store.load([message])
         router.decide(message.body, shelves, message.moment)
         store.save(shelves)
-    levels, versions, reservations, ledger, _, held_returns = store.rows()
+    levels, versions, reservations, ledger, _, held_returns, counts = store.rows()
     return {
         "levels": {key: level for key, level in levels.items() if level[0]},
         "versions": versions,
@@ -97,6 +101,9 @@ def rows_in_memory(messages: list[Message]) -> Any:
         },
         "ledger": [(m.sku, m.warehouse, m.kind, m.on_hand, m.reserved, m.cause, m.message_id) for m in ledger],
         "held": {(part.return_id, part.sku, part.warehouse, part.quantity) for part in held_returns.values()},
+        "counts": {
+            (c.sku, c.warehouse, c.source, c.version, c.as_of, c.quantity, c.on_hand, c.change) for c in counts.values()
+        },
     }
 
 
@@ -134,6 +141,6 @@ def some_histories() -> list[tuple[list[Message], list[int]]]:
 async def empty(bench: Bench) -> None:
     """The owner forgets all, also the ledger, which the application could not."""
     owner = await asyncpg.connect(bench.place.owner_url)
-    await owner.execute("TRUNCATE stock_item, stock_level, reservation, movement, adjustment, held_return")
+    await owner.execute("TRUNCATE stock_item, stock_level, stock_count, reservation, movement, adjustment, held_return")
     await owner.execute("DELETE FROM warehouse WHERE code = 'ATL'")
     await owner.close()

@@ -13,6 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from services.inventory.domain.reservation import Status
 from services.inventory.main import SERVICE
 from services.inventory.usecases.adjust_stock import AdjustStock
+from services.inventory.usecases.count_stock import CountStock
 from shared.auth import Principal
 from shared.contracts.registry import Event
 from shared.effects import Due
@@ -24,7 +25,7 @@ from tests.unit.inventory.model import InventoryAgainstModel, Stage
 
 pytestmark = pytest.mark.integration
 T = TypeVar("T")
-TABLES = "stock_item, stock_level, reservation, movement, adjustment, held_return, deadline"
+TABLES = "stock_item, stock_level, stock_count, reservation, movement, adjustment, held_return, deadline"
 
 
 class StoredStage:
@@ -38,7 +39,7 @@ class StoredStage:
         bench = next(self._replicas)
         self._messages += 1
         match body:
-            case AdjustStock():
+            case AdjustStock() | CountStock():
                 return self._wait(_refused(bench, body))
             case Due(kind, key):
                 self._wait(bench.due(kind, key))
@@ -68,7 +69,7 @@ class StoredStage:
         return asyncio.run_coroutine_threadsafe(step, self._loop).result(timeout=60)
 
 
-async def _refused(bench: Bench, command: AdjustStock) -> bool:
+async def _refused(bench: Bench, command: AdjustStock | CountStock) -> bool:
     caller = Caller(
         principal=Principal(STORE, "a test", frozenset({"*"})),
         route="POST /v1/stock/adjustments",

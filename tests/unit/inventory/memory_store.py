@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
 
 from services.inventory.domain.adjustment import Adjustment, AdjustmentKind
 from services.inventory.domain.channel import Channel
+from services.inventory.domain.count import Count, Counts, Since
 from services.inventory.domain.held import HeldReturns, HeldUnits, Key
 from services.inventory.domain.movement import Movement
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import EXPIRY, WAITING_RETRY, Shelves
 from services.inventory.domain.stock import StockItem, StockLevel
 from services.inventory.domain.warehouse import Warehouse, WarehouseKind
+from services.inventory.footprint import footprint_of
 from services.inventory.usecases.put_warehouse import PutWarehouse
 from shared.contracts.support import ReturnRelocated
 from shared.contracts.values import Grade
@@ -23,8 +26,10 @@ from tests.builders.inventory import (
     BERLIN,
     NEW_JERSEY,
     NINGBO,
+    NOON,
     STORE,
     a_moment,
+    a_snapshot,
     allocated,
     an_adjustment,
     cancelled,
@@ -59,6 +64,7 @@ class MemoryStore:
     adjustments: list[Adjustment] = field(default_factory=list[Adjustment])
     warehouses: dict[str, Warehouse] = field(default_factory=_warehouses)
     held: dict[Key, HeldUnits] = field(default_factory=dict[Key, HeldUnits])
+    counts: dict[tuple[str, str, str], Count] = field(default_factory=dict[tuple[str, str, str], Count])
 
     def load(self, messages: Sequence[Message]) -> Shelves:
         named = {getattr(message.body, "order_id", getattr(message.body, "key", "")) for message in messages}
@@ -76,6 +82,13 @@ class MemoryStore:
             },
             queues=dict.fromkeys(SKUS),
             held=HeldReturns(dict(self.held), dict(self.held)),
+            counts=Counts(
+                dict(self.counts),
+                {
+                    (sku, code, instant): Since().then(self.ledger, (sku, code), instant)
+                    for sku, code, instant in footprint_of(messages).counted
+                },
+            ),
         )
 
     def save(self, state: Shelves) -> None:
@@ -86,6 +99,7 @@ class MemoryStore:
         self.reservations.update(changed)
         self.warehouses.update(state.put_warehouses)
         self.held = dict(state.held.units)
+        self.counts.update(state.counts.taken)
 
     def rows(self) -> Any:
         levels = {
@@ -96,7 +110,7 @@ class MemoryStore:
         }
         versions = {item.sku: item.version for item in self.items.values() if item.version}
         reservations = {order: replace(held, changed=False) for order, held in self.reservations.items()}
-        return levels, versions, reservations, self.ledger, self.adjustments, self.held
+        return levels, versions, reservations, self.ledger, self.adjustments, self.held, self.counts
 
 
 def _copy_item(item: StockItem) -> StockItem:
@@ -143,6 +157,17 @@ bodies: st.SearchStrategy[object] = st.one_of(
         lambda kind, lines, place: an_adjustment(kind, *lines, warehouse=place.code),
         st.sampled_from(AdjustmentKind),
         _adjusted,
+        _places,
+    ),
+    st.builds(
+        lambda sku, quantity, version, second, source, place: a_snapshot(
+            quantity, version, NOON + timedelta(seconds=second), sku=sku, source=source, warehouse=place.code
+        ),
+        _skus,
+        st.integers(0, 6),
+        st.integers(1, 9),
+        st.integers(0, 40),
+        st.sampled_from(["wms", "erp"]),
         _places,
     ),
 )

@@ -4,6 +4,7 @@ What is compared with it is a `Stage`: the pure domain, or the service with its 
 """
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from services.inventory.domain.adjustment import AdjustmentKind
 from services.inventory.domain.reservation import HOLDING, Status
 from shared.contracts.values import Grade
 from tests.builders.inventory import (
+    a_snapshot,
     allocated,
     an_adjustment,
     cancelled,
@@ -25,6 +27,7 @@ from tests.builders.inventory import (
 )
 
 SKUS = ("CAP", "MUG")
+BEFORE_ALL = datetime(2020, 1, 1, tzinfo=UTC)
 orders = st.integers(1, 5)
 quantities = st.integers(1, 3)
 skus = st.sampled_from(SKUS)
@@ -61,6 +64,9 @@ class Model:
 
     on_hand: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SKUS, 0))
     orders: dict[int, ModelOrder] = field(default_factory=dict)
+    moved: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SKUS, 0))  # goods that came and left
+    counted: set[str] = field(default_factory=set)  # by hand
+    versions: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SKUS, 0))  # of the warehouse system
 
     def held(self, sku: str) -> int:
         return sum(order.demand.get(sku, 0) for order in self.orders.values() if order.state == "holds")
@@ -147,7 +153,9 @@ class InventoryAgainstModel(RuleBasedStateMachine):
         self.play(dispatched(number, *[allocated(sku, quantity) for sku, quantity in order.demand.items()]))
         planned = order.state == "holds"
         for sku, quantity in order.demand.items():  # without a hold it takes what is free, and never what others hold
-            self.model.on_hand[sku] -= quantity if planned else min(quantity, self.model.free(sku))
+            left = quantity if planned else min(quantity, self.model.free(sku))
+            self.model.on_hand[sku] -= left
+            self.model.moved[sku] -= left
         order.state = "gone"
 
     @rule(number=orders, sku=skus, quantity=quantities, grade=st.sampled_from(Grade))
@@ -159,6 +167,7 @@ class InventoryAgainstModel(RuleBasedStateMachine):
         back = min(quantity, order.demand.get(sku, 0) - order.back[sku]) if grade is Grade.SELLABLE else 0
         if back > 0:
             order.back[sku] += back
+            self.model.moved[sku] += back
             self.model.set_on_hand(sku, self.model.on_hand[sku] + back)
 
     @rule(kind=st.sampled_from(AdjustmentKind), sku=skus, quantity=st.integers(0, 6))
@@ -169,6 +178,18 @@ class InventoryAgainstModel(RuleBasedStateMachine):
         assert refused == (after < 0)
         if after >= 0:
             self.model.set_on_hand(sku, after)
+            if kind in (AdjustmentKind.RECEIPT, AdjustmentKind.WRITE_OFF):
+                self.model.moved[sku] += after - before
+            elif kind is AdjustmentKind.COUNT:
+                self.model.counted.add(sku)
+
+    @rule(sku=skus, quantity=st.integers(0, 6), version=st.integers(1, 6))
+    def count_of_long_ago(self, sku: str, quantity: int, version: int) -> None:
+        """What was there before all is taken with all that moved since; not an older version, nor behind a person's count."""
+        assert not self.play(a_snapshot(quantity, version, BEFORE_ALL, sku=sku))
+        if version > self.model.versions[sku] and sku not in self.model.counted:
+            self.model.versions[sku] = version
+            self.model.set_on_hand(sku, max(0, quantity + self.model.moved[sku]))
 
     @invariant()
     def counters_agree(self) -> None:
