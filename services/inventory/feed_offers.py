@@ -16,7 +16,7 @@ from typing import Literal
 
 from services.inventory.domain.feed import ChannelKey, Limits, Urgency
 from services.inventory.domain.shelves import Shelves
-from services.inventory.gateways.stock_channel import StockUpdate
+from shared.channels.port import StockUpdate
 from shared.database import Connection, Database, columns
 
 CLAIM_S = 45.0

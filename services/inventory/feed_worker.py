@@ -14,13 +14,8 @@ import structlog
 from services.inventory import feed_health, feed_metrics
 from services.inventory.domain.feed import ChannelKey, Limits
 from services.inventory.feed_offers import CLAIM_S, Claimed, Outcome, claim_updates, release, settle_updates, take_call
-from services.inventory.gateways.stock_channel import (
-    ChannelBusy,
-    ChannelRefused,
-    ChannelSilent,
-    StockChannel,
-    StockOutcome,
-)
+from services.inventory.gateways.stock_channel import StockChannel
+from shared.channels.port import ChannelBusy, ChannelRefused, ChannelSilent, StockOutcome
 from shared.database import Database, is_transient
 from shared.messaging.workers import repeat
 

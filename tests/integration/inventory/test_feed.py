@@ -11,13 +11,7 @@ import pytest
 from services.inventory import feed_health
 from services.inventory.domain.feed import ChannelKey, ChannelState, Limits
 from services.inventory.feed_worker import ChannelFeed
-from services.inventory.gateways.stock_channel import (
-    ChannelBusy,
-    ChannelRefused,
-    ChannelSilent,
-    StockOutcome,
-    StockUpdate,
-)
+from shared.channels.port import ChannelBusy, ChannelRefused, ChannelSilent, StockOutcome, StockUpdate
 from shared.contracts.inventory import StockChanged
 from tests.fixtures.bench import STORE, Bench
 
