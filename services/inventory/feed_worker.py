@@ -5,7 +5,7 @@ replica sends late is an older version, or the same again. A database or a chann
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -29,6 +29,38 @@ _MOST_PAUSE_S = 0.5
 _AT_MOST_EVERY_S = 0.05
 _FAREWELL_S = 0.5
 _FEED_ASKED = 10.0  # times within the patience
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A channel that is told its stock, through which gateway, and what it bears."""
+
+    key: ChannelKey
+    limits: Limits
+    channel: StockChannel
+
+
+async def tell_channels(
+    database: Database, connections: Sequence[Connection], committed: Callable[[], asyncio.Event]
+) -> None:
+    """Tell exactly these channels for ever; `committed` gives an event that every commit sets."""
+    limits = {each.key: each.limits for each in connections}
+    while True:
+        try:
+            await feed_health.connect(database, limits)
+            break
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            _log.warning("channels.connect_retry", error=repr(error))
+            await asyncio.sleep(_IDLE_S)
+    if not connections:
+        await (
+            asyncio.get_running_loop().create_future()
+        )  # nothing to do, for ever: a loop that ends would end the process
+    async with asyncio.TaskGroup() as feeds:
+        for each in connections:
+            feeds.create_task(ChannelFeed(database, each.key, each.limits, each.channel).run(committed()))
 
 
 @dataclass(slots=True, eq=False)

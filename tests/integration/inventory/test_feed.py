@@ -10,7 +10,7 @@ import pytest
 
 from services.inventory import feed_health
 from services.inventory.domain.feed import ChannelKey, ChannelState, Limits
-from services.inventory.feed_worker import ChannelFeed
+from services.inventory.feed_worker import ChannelFeed, Connection, tell_channels
 from shared.channels.port import ChannelBusy, ChannelRefused, ChannelSilent, StockOutcome, StockUpdate
 from shared.contracts.inventory import StockChanged
 from tests.fixtures.bench import STORE, Bench
@@ -131,6 +131,39 @@ async def test_what_is_in_stock_when_a_channel_is_connected_is_told(bench: Bench
 async def test_a_store_without_a_connected_channel_writes_no_offers(bench: Bench, adjust: Adjust) -> None:
     await adjust("receipt", MUG=5)
     assert await wanted(bench) == {}
+
+
+async def test_only_the_channels_that_are_configured_are_offered_anything(bench: Bench, adjust: Adjust) -> None:
+    bazaar, fair = Bazaar(), Bazaar()
+    both = [Connection(BAZAAR, QUICK, bazaar), Connection(ChannelKey(STORE, "fair"), QUICK, fair)]
+
+    async def run(connections: Sequence[Connection], fact: Callable[[], Awaitable[bool]]) -> None:
+        task = asyncio.create_task(tell_channels(bench.database, connections, bench.kit.committed.event))
+        await until(fact)
+        task.cancel()
+        await asyncio.wait([task], timeout=5)
+
+    async def connected() -> int:
+        return await bench.database.fetchval("SELECT count(*) FROM channel_health WHERE connected")
+
+    async def both_show() -> bool:
+        await bench.overdue()
+        return bazaar.quantities() == fair.quantities() == {"MUG": 5}
+
+    async def none_is_connected() -> bool:
+        return await connected() == 0
+
+    async def one_shows_what_it_missed() -> bool:
+        await bench.overdue()
+        return bazaar.quantities() == {"MUG": 4} and await connected() == 1
+
+    await adjust("receipt", MUG=5)
+    await run(both, both_show)
+    await run([], none_is_connected)
+    await adjust("count", MUG=4)
+    assert await wanted(bench) == {"MUG": 5}
+    await run(both[:1], one_shows_what_it_missed)
+    assert fair.quantities() == {"MUG": 5}
 
 
 async def test_a_sku_that_is_stocked_for_the_first_time_is_told_to_all_channels_of_its_store(
