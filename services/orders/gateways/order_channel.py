@@ -1,79 +1,33 @@
-"""What orders asks of a channel, as a port, and how the calls of the use cases become its methods."""
+"""Between the use cases and the port of channels: their calls become its methods, its orders become ours."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import datetime, timedelta
+from typing import Any
 
+from services.orders.channel_worker import Shown, Unreadable
 from services.orders.domain.channel import ACKNOWLEDGE, CANCEL, REFUND, SHIP
+from services.orders.domain.pricing import Wish
+from services.orders.domain.recipient import Address, Client, Recipient, signals_of
+from services.orders.domain.standing import PaymentTerms
+from services.orders.usecases.import_orders import ImportedOrder
+from services.orders.usecases.take_channel_orders import CancelledThere, SoldOrder
+from shared.channels.config import ChannelConfig
+from shared.channels.port import (
+    ChannelBusy,
+    ChannelGateway,
+    ChannelOrder,
+    ChannelRefused,
+    ChannelSilent,
+    ParcelReport,
+)
+from shared.contracts.values import PaymentMethod, PaymentMode
 from shared.effects import Call
 from shared.messaging.workers import Gateways
 from shared.money import Money
 
-
-class ChannelBusy(Exception):
-    """It did nothing, and wants rest: 429 or 503."""
-
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__(f"busy for {retry_after_s} s")
-        self.retry_after_s = retry_after_s
-
-
-class ChannelRefused(Exception):
-    """It will not do that, however often it is asked."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(f"{code}: {detail}")
-        self.code = code
-        self.detail = detail
-
-
-class ChannelSilent(Exception):
-    """A time-out or a broken connection: nobody knows whether it took effect."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParcelLine:
-    """Units of a SKU in a parcel."""
-
-    sku: str
-    quantity: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentParcel:
-    """A parcel that left. `carrier` is ours to name; the channel's adapter translates it."""
-
-    carrier: str
-    tracking_number: str
-    lines: tuple[ParcelLine, ...]
-    shipped_at: datetime
-
-
-class OrderChannel(Protocol):
-    """One channel of one store. Each may be asked twice for the same: the second time is a success, too.
-
-    Every method ends within 30 s and raises ChannelBusy, ChannelRefused or ChannelSilent.
-    """
-
-    async def acknowledge(self, external_ids: Sequence[str]) -> None:
-        """The orders are here."""
-        ...
-
-    async def report_shipment(self, external_id: str, parcels: Sequence[SentParcel]) -> None:
-        """The order has left in these parcels."""
-        ...
-
-    async def cancel(self, external_id: str, reason: str) -> None:
-        """We end the order; the channel pays the buyer back."""
-        ...
-
-    async def refund(self, external_id: str, refund_id: str, amount: Money) -> None:
-        """Pay a part back. `refund_id` tells the channel that it is the same refund, however often it is asked."""
-        ...
-
-
-Channels = Mapping[tuple[str, str], OrderChannel]
+Channels = Mapping[tuple[str, str], ChannelGateway]
 """By store and name."""
 
 
@@ -82,7 +36,7 @@ def channel_calls(channels: Channels) -> Gateways:
     if not channels:
         return {}
 
-    def asked(method: Callable[[OrderChannel, dict[str, Any]], Awaitable[None]]) -> Callable[[Call], Any]:
+    def asked(method: Callable[[ChannelGateway, dict[str, Any]], Awaitable[None]]) -> Callable[[Call], Any]:
         async def gateway(call: Call) -> dict[str, Any] | None:
             return await _answer(method, channels, call.request)
 
@@ -92,7 +46,7 @@ def channel_calls(channels: Channels) -> Gateways:
 
 
 async def _answer(
-    method: Callable[[OrderChannel, dict[str, Any]], Awaitable[None]], channels: Channels, request: dict[str, Any]
+    method: Callable[[ChannelGateway, dict[str, Any]], Awaitable[None]], channels: Channels, request: dict[str, Any]
 ) -> dict[str, Any] | None:
     channel = channels.get((request["store_id"], request["channel"]))
     if channel is None:
@@ -109,27 +63,116 @@ async def _answer(
     return {"result": "done"}
 
 
-async def _acknowledge(channel: OrderChannel, request: dict[str, Any]) -> None:
+async def _acknowledge(channel: ChannelGateway, request: dict[str, Any]) -> None:
     await channel.acknowledge([request["external_id"]])
 
 
-async def _ship(channel: OrderChannel, request: dict[str, Any]) -> None:
-    parcels = [
-        SentParcel(
+async def _ship(channel: ChannelGateway, request: dict[str, Any]) -> None:
+    # One after the other: when one fails all are told again, and the same number twice is one report.
+    for parcel in request["parcels"]:
+        report = ParcelReport(
             carrier=request["carrier"],
             tracking_number=parcel["tracking_number"],
-            lines=tuple(ParcelLine(**line) for line in parcel["lines"]),
+            lines=_units(parcel["lines"]),
             shipped_at=datetime.fromisoformat(request["shipped_at"]),
         )
-        for parcel in request["parcels"]
-    ]
-    await channel.report_shipment(request["external_id"], parcels)
+        await channel.report_shipment(request["external_id"], report)
 
 
-async def _cancel(channel: OrderChannel, request: dict[str, Any]) -> None:
+def _units(lines: Sequence[dict[str, Any]]) -> dict[str, int]:
+    units: dict[str, int] = {}
+    for line in lines:
+        units[line["sku"]] = units.get(line["sku"], 0) + line["quantity"]
+    return units
+
+
+async def _cancel(channel: ChannelGateway, request: dict[str, Any]) -> None:
     await channel.cancel(request["external_id"], request["reason"])
 
 
-async def _refund(channel: OrderChannel, request: dict[str, Any]) -> None:
-    amount = Money(int(request["amount"]["amount"]), request["amount"]["currency"])
-    await channel.refund(request["external_id"], request["refund_id"], amount)
+async def _refund(channel: ChannelGateway, request: dict[str, Any]) -> None:
+    await channel.refund(request["external_id"], int(request["amount"]["amount"]), request["refund_id"])
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedOrders:
+    """A channel's orders in our words. `key` is that of the hashes that stand for people."""
+
+    config: ChannelConfig
+    gateway: ChannelGateway
+    key: bytes
+
+    @property
+    def store_id(self) -> str:
+        """Whose channel it is."""
+        return self.config.store
+
+    @property
+    def channel(self) -> str:
+        """Its name."""
+        return self.config.name
+
+    async def shown_after(self, cursor: str) -> Shown:
+        """The page after a cursor; the empty one is the beginning. Raises Unreadable."""
+        try:
+            page = await self.gateway.fetch_orders(cursor)
+        except ChannelBusy as busy:
+            raise Unreadable("busy", busy.retry_after_s) from busy
+        except (ChannelRefused, ChannelSilent) as error:
+            raise Unreadable(repr(error)) from error
+        return shown(page.orders, page.next, self.config, self.key)
+
+
+def shown(orders: Iterable[ChannelOrder], following: str | None, config: ChannelConfig, key: bytes) -> Shown:
+    """What is to be done about the orders of a page or notice.
+
+    Those that were shipped before we knew them, and those that the channel ships from its own warehouse, are none of our work.
+    """
+    ours = [order for order in orders if order.fulfilled_by == "seller"]
+    return Shown(
+        sold=tuple(_sold(order, config, key) for order in ours if order.state == "open"),
+        cancelled=tuple(
+            CancelledThere(external_id=order.external_id, reason=_code(order.cancel_reason))
+            for order in ours
+            if order.state == "cancelled"
+        ),
+        next=following,
+    )
+
+
+def _sold(order: ChannelOrder, config: ChannelConfig, key: bytes) -> SoldOrder:
+    address = Address(
+        line1=order.line1,
+        line2=order.line2,
+        city=order.city,
+        region=order.region,
+        postcode=order.postcode,
+        country=order.country,
+    )
+    recipient = Recipient(name=order.name, email=order.email, phone=order.phone, address=address)
+    taxes = sum(line.tax_minor for line in order.lines)
+    imported = ImportedOrder(
+        market=config.market,
+        channel=config.name,
+        external_id=order.external_id,
+        placed_at=order.placed_at,
+        wishes=tuple(
+            Wish(line.sku, line.quantity, Money(line.unit_price_minor, order.currency)) for line in order.lines
+        ),
+        destination=recipient.destination,
+        recipient=recipient,
+        terms=PaymentTerms(mode=PaymentMode.COLLECTED_BY_CHANNEL, method=PaymentMethod.CHANNEL),
+        signals=signals_of(recipient, Client(), "", key),
+        shipping=Money(order.shipping_minor, order.currency) if order.shipping_minor else None,
+        taxes=Money(taxes, order.currency) if taxes else None,
+    )
+    until = order.ship_by or order.placed_at + timedelta(hours=config.ship_by_h)
+    return SoldOrder(order=imported, ship_by=until)
+
+
+_NO_CODE = re.compile(r"[^a-z0-9_]+")
+
+
+def _code(reason: str) -> str:
+    # It is published, so it must not be what somebody typed at length.
+    return _NO_CODE.sub("_", reason.lower()).strip("_")[:60] or "cancelled_there"

@@ -42,6 +42,7 @@ class ImportedOrder:
     terms: PaymentTerms
     signals: RiskSignals
     shipping: Money | None = None
+    taxes: Money | None = None  # that the channel charged beside its prices
     presale: bool = False
     incoterm: Incoterm = Incoterm.DAP
     service: ServiceLevel = ServiceLevel.STANDARD
@@ -84,7 +85,7 @@ def _import_one(
     lines = priced(order.wishes, Counter(store_id=store_id, market=order.market), book.offers)
     if isinstance(lines, Refusal):
         return _refused(lines), []
-    totals = totalled(lines, None, order.shipping)
+    totals = totalled(lines, None, order.shipping, order.taxes)
     if isinstance(totals, Refusal):
         return _refused(totals), []
     placed = _placed(order_id, store_id, order, lines, totals)
@@ -100,6 +101,8 @@ def content_hash(order: ImportedOrder) -> str:
         order.market, order.channel, order.external_id, order.placed_at.isoformat(), order.wishes, order.destination,
         order.recipient, order.terms, order.shipping, order.presale, order.incoterm, order.service,
     )  # fmt: skip
+    if order.taxes is not None:  # what came before there were any keeps its fingerprint
+        said = (*said, order.taxes)
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 

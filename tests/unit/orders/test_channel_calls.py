@@ -1,11 +1,13 @@
 """The calls of the use cases reach the channel's methods, and whatever it does is an answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from services.orders.channel_worker import Shown, Unreadable
 from services.orders.domain.channel import (
     ACKNOWLEDGE,
     CALLS,
@@ -18,12 +20,26 @@ from services.orders.domain.channel import (
     shipment_told,
 )
 from services.orders.gateways.order_channel import (
+    FetchedOrders,
+    channel_calls,
+    shown,
+)
+from shared.channels.config import ChannelConfig
+from shared.channels.port import (
+    BadSignature,
     ChannelBusy,
+    ChannelLine,
+    ChannelOrder,
     ChannelRefused,
     ChannelSilent,
-    ParcelLine,
-    SentParcel,
-    channel_calls,
+    Listing,
+    ListingOutcome,
+    Notice,
+    OrderPage,
+    ParcelReport,
+    StockOutcome,
+    StockPage,
+    StockUpdate,
 )
 from shared.contracts.orders import OrderCancelled
 from shared.contracts.payments import RefundRequested
@@ -49,14 +65,36 @@ class Recording:
     async def acknowledge(self, external_ids: Sequence[str]) -> None:
         self._hear(ACKNOWLEDGE, tuple(external_ids))
 
-    async def report_shipment(self, external_id: str, parcels: Sequence[SentParcel]) -> None:
-        self._hear(SHIP, external_id, tuple(parcels))
+    async def report_shipment(self, external_id: str, parcel: ParcelReport) -> None:
+        self._hear(SHIP, external_id, parcel)
 
     async def cancel(self, external_id: str, reason: str) -> None:
         self._hear(CANCEL, external_id, reason)
 
-    async def refund(self, external_id: str, refund_id: str, amount: Money) -> None:
-        self._hear(REFUND, external_id, refund_id, amount)
+    async def refund(self, external_id: str, amount_minor: int, key: str) -> None:
+        self._hear(REFUND, external_id, amount_minor, key)
+
+    async def fetch_orders(self, cursor: str = "") -> OrderPage:
+        self._hear("fetch", cursor)
+        return OrderPage([an_order_there()], "next")
+
+    async def set_stock(self, updates: Sequence[StockUpdate]) -> Sequence[StockOutcome]:
+        raise NotImplementedError
+
+    async def feed_outcomes(self, feed: str) -> Sequence[StockOutcome] | None:
+        raise NotImplementedError
+
+    async def read_stock(self, cursor: str | None = None) -> StockPage:
+        raise NotImplementedError
+
+    async def publish(self, listings: Sequence[Listing]) -> Sequence[ListingOutcome]:
+        raise NotImplementedError
+
+    async def withdraw(self, skus: Sequence[str]) -> Sequence[ListingOutcome]:
+        raise NotImplementedError
+
+    def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
+        raise BadSignature
 
 
 def a_shipment() -> Call:
@@ -78,18 +116,49 @@ def a_cancellation() -> Call:
     return call
 
 
-SENT = SentParcel(
-    carrier="sandbox", tracking_number="SB1", lines=(ParcelLine(sku="MUG", quantity=2),), shipped_at=b.NOON
+SENT = ParcelReport(carrier="sandbox", tracking_number="SB1", lines={"MUG": 2}, shipped_at=b.NOON)
+CONFIG = ChannelConfig(
+    store=b.STORE,
+    name="bazaar",
+    kind="sandbox",
+    base_url="http://127.0.0.1:1",
+    market="GB",
+    country="GB",
+    currency="GBP",
+    ship_by_h=24,
+    key_env="KEY",
+    webhook_secret_env="SECRET",
 )
+KEY = b"k" * 32
+
+
+def an_order_there(**changes: Any) -> ChannelOrder:
+    made: dict[str, Any] = {
+        "external_id": "302-1",
+        "state": "open",
+        "placed_at": b.NOON,
+        "updated_at": b.NOON,
+        "currency": "GBP",
+        "lines": (ChannelLine("MUG", 2, 999, 40), ChannelLine("TEA", 1, 300)),
+        "country": "GB",
+        "postcode": "SW1A 1AA",
+        "name": "Ada",
+        "shipping_minor": 350,
+    }
+    return ChannelOrder(**(made | changes))
+
+
+def shown_of(**changes: Any) -> Shown:
+    return shown([an_order_there(**changes)], "next", CONFIG, KEY)
 
 
 @pytest.mark.parametrize(
     ("call", "heard"),
     [
         (acknowledgement(ORDER), (ACKNOWLEDGE, ("302-1",))),
-        (a_shipment(), (SHIP, "302-1", (SENT,))),
+        (a_shipment(), (SHIP, "302-1", SENT)),
         (a_cancellation(), (CANCEL, "302-1", "out_of_stock")),
-        (a_refund(), (REFUND, "302-1", "rfd_1", Money(500, "EUR"))),
+        (a_refund(), (REFUND, "302-1", 500, "rfd_1")),
     ],
     ids=[ACKNOWLEDGE, SHIP, CANCEL, REFUND],
 )
@@ -122,3 +191,47 @@ async def test_a_channel_that_was_taken_out_of_the_configuration_refuses() -> No
 def test_every_kind_of_call_has_a_gateway_and_without_channels_there_is_none() -> None:
     assert set(channel_calls({WHO: Recording()})) == set(CALLS)
     assert channel_calls({}) == {}
+
+
+def test_an_order_comes_with_the_channels_clock_prices_taxes_and_shipping() -> None:
+    (sold,) = shown_of().sold
+    order = sold.order
+    assert [(wish.sku, wish.quantity, wish.unit_price) for wish in order.wishes] == [
+        ("MUG", 2, Money(999, "GBP")),
+        ("TEA", 1, Money(300, "GBP")),
+    ]
+    assert (order.placed_at, order.shipping, order.taxes) == (b.NOON, Money(350, "GBP"), Money(40, "GBP"))
+    assert (order.destination.country, order.recipient.name, order.market) == ("GB", "Ada", "GB")
+
+
+def test_the_ship_by_deadline_is_the_orders_own_or_follows_from_the_channels_rule() -> None:
+    (told,) = shown_of(ship_by=b.NOON + timedelta(hours=5)).sold
+    (ruled,) = shown_of().sold
+    assert (told.ship_by, ruled.ship_by) == (b.NOON + timedelta(hours=5), b.NOON + timedelta(hours=24))
+
+
+def test_a_cancelled_order_is_cancelled_with_a_code_and_never_imported() -> None:
+    found = shown_of(state="cancelled", cancel_reason="Buyer changed mind!")
+    assert found.sold == ()
+    assert [one.reason for one in found.cancelled] == ["buyer_changed_mind"]
+    assert [one.reason for one in shown_of(state="cancelled").cancelled] == ["cancelled_there"]
+
+
+@pytest.mark.parametrize("changes", [{"state": "shipped"}, {"fulfilled_by": "channel"}])
+def test_what_left_before_we_knew_it_or_leaves_the_channels_own_warehouse_reserves_nothing(changes: Any) -> None:
+    assert shown_of(**changes).empty
+
+
+async def test_the_source_reads_from_the_cursor_and_says_where_to_read_on() -> None:
+    channel = Recording()
+    page = await FetchedOrders(CONFIG, channel, KEY).shown_after("here")
+    assert (len(page.sold), page.next, channel.heard) == (1, "next", [("fetch", "here")])
+
+
+@pytest.mark.parametrize(
+    ("raised", "rest"), [(ChannelBusy(42.0), 42.0), (ChannelRefused("auth", "no"), None), (ChannelSilent(), None)]
+)
+async def test_a_channel_that_shows_nothing_is_unreadable(raised: Exception, rest: float | None) -> None:
+    with pytest.raises(Unreadable) as found:
+        await FetchedOrders(CONFIG, Recording(raises=raised), KEY).shown_after("")
+    assert found.value.retry_after_s == rest
