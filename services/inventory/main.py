@@ -6,6 +6,7 @@ from services.inventory.counts_api import router as counts
 from services.inventory.drift import keep_reconciling
 from services.inventory.drift_api import router as drift
 from services.inventory.feed_api import router as feed
+from services.inventory.feed_connections import feed_channels
 from services.inventory.metrics import count_reservations
 from services.inventory.repository import load_shelves, save_shelves
 from services.inventory.settings import Settings
@@ -19,7 +20,7 @@ SERVICE = Service(
     load=load_shelves,
     save=save_shelves,
     count=count_reservations,
-    workers=(keep_reconciling,),
+    workers=(feed_channels, keep_reconciling),
     package=__package__ or "services.inventory",
 )
 
