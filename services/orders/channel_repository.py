@@ -10,8 +10,6 @@ from shared.messaging.codec import decode_data
 from shared.messaging.message import Message
 
 RETRY_S = 60.0
-CONNECTED: frozenset[tuple[str, str]] = frozenset()
-"""The channels that this installation talks with, by store and name. None yet: no adapter implements `OrderChannel`."""
 
 
 async def load_bookings(messages: Sequence[Message], book: OrderBook, connection: Connection) -> None:

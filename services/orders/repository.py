@@ -3,7 +3,8 @@
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from services.orders.channel_repository import CONNECTED, load_bookings, save_refusals
+from services.orders.channel_repository import load_bookings, save_refusals
+from services.orders.channel_settings import connected
 from services.orders.domain.axes import fulfilment_status, payment_status
 from services.orders.domain.book import Entry, OrderBook
 from services.orders.domain.channel import CALLS, SHIP_BY, SHIP_BY_NEARS
@@ -35,7 +36,7 @@ from shared.money import Money
 
 async def load_book(messages: Sequence[Message], connection: Connection) -> OrderBook:
     """Lock and read what the messages touch: orders, then offers."""
-    book = OrderBook(patience=patience(), connected=CONNECTED)
+    book = OrderBook(patience=patience(), connected=connected())
     order_ids: set[str] = set()
     imported_ids: set[str] = set()
     silent_ids: set[str] = set()

@@ -26,7 +26,7 @@ CHANNEL = "bazaar"
 
 @pytest.fixture(autouse=True)
 def a_connected_channel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.orders.repository.CONNECTED", frozenset({(STORE, CHANNEL)}))
+    monkeypatch.setattr("services.orders.repository.connected", lambda: frozenset({(STORE, CHANNEL)}))
 
 
 def sold(external_id: str, **changes: Any) -> SoldOrder:

@@ -1,0 +1,65 @@
+"""What channels push: notices of orders."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated
+
+import httpx
+from fastapi import APIRouter, Path, Request, Response
+
+from services.orders.channel_settings import configured
+from services.orders.channels import gateways
+from services.orders.gateways.order_channel import shown
+from services.orders.settings import Settings
+from services.orders.usecases.take_channel_orders import TakeChannelOrders
+from shared.auth import Principal
+from shared.channels.config import ChannelConfig
+from shared.channels.port import BadSignature, Notice
+from shared.errors import Kind, Refusal, Refused
+from shared.http import PROBLEMS, Commands, kit_of, webhook_caller
+
+router = APIRouter(prefix="/v1", tags=["channels"])
+_BODY_LIMIT = 64 * 1024
+
+
+@router.post("/channels/{name}/notices", operation_id="channels.notice", status_code=202, responses=PROBLEMS)
+async def hear_notice(name: Annotated[str, Path(max_length=60)], request: Request, commands: Commands) -> Response:
+    """A channel's notice of an order, signed over the raw body. Twice, late or never is harmless: orders are fetched as well."""
+    body = await request.body()
+    if len(body) > _BODY_LIMIT:
+        detail = f"a notice may have {_BODY_LIMIT} bytes at most"
+        raise Refused(Refusal(code="request.too_large", detail=detail, kind=Kind.TOO_LARGE))
+    config, notice = await _verified(name, request, body)
+    settings: Settings = kit_of(request).settings
+    found = shown([notice.order], None, config, settings.pii_hash_key.get_secret_value().encode())
+    if not found.empty:
+        command = TakeChannelOrders(
+            store_id=config.store, channel=config.name, sold=found.sold, cancelled=found.cancelled
+        )
+        who = f"channel {config.store} {config.name}"
+        caller = webhook_caller(who, notice.id, body)
+        caller = replace(caller, principal=Principal(config.store, who, frozenset()), path=request.url.path)
+        await commands.run(caller, command, market=config.market)
+    return Response(status_code=202)
+
+
+async def _verified(name: str, request: Request, body: bytes) -> tuple[ChannelConfig, Notice]:
+    # A name is a store's own: whose notice it is, the signature says.
+    now = datetime.now(UTC)
+    async with httpx.AsyncClient() as nobody_is_called:
+        opened = gateways(nobody_is_called)
+        for config in configured():
+            if config.name != name:
+                continue
+            try:
+                return config, opened[config.store, config.name].verify(dict(request.headers), body, now)
+            except BadSignature:
+                continue
+    raise Refused(
+        Refusal(
+            code="webhook.signature",
+            detail="the signature is missing, wrong or too old",
+            kind=Kind.UNAUTHENTICATED,
+            clears_with="the channel's own signature over the raw body",
+        )
+    )
