@@ -21,7 +21,7 @@ PAGE = 200
 
 EVERY_S = 600.0
 _SHARE = 0.1  # of the time the database is asked, at most: the check yields to orders
-_LOOK_AGAIN_S = 5.0
+_LOOK_AGAIN_S = 60.0  # whatever stopped it, perhaps the check itself, is given time
 
 CHECKED = Counter(
     "freeport_stock_reconciled_skus_total", "SKUs whose counters were compared with the ledger and the holds."
