@@ -102,7 +102,7 @@ class Market:
 async def opened(directory: Path) -> AsyncGenerator[Market]:
     heard = Heard()
     listener = FastAPI()
-    listener.add_api_route("/webhooks/market", heard.receive, methods=["POST"])
+    listener.add_api_route("/v1/channels/bazaar/notices", heard.receive, methods=["POST"])
     app = create_app(Settings(state_dir=directory, market_key=SecretStr(KEY), market_webhook_secret=SecretStr(SECRET)))
     async with app.router.lifespan_context(app):
         sender: WebhookSender = app.state.hall.sender

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from time import monotonic, time
 from typing import Annotated, Any
 
@@ -215,7 +216,7 @@ def create_app(settings: Settings) -> FastAPI:
             httpx.AsyncClient(timeout=10.0) as client,
             asyncio.TaskGroup() as tasks,
         ):
-            sender = WebhookSender(book, url=settings.market_notices_url, secret=secret, client=client)
+            sender = WebhookSender(book, url=partial(_notices_url, settings), secret=secret, client=client)
             app.state.hall = Hall(book, sender)
             sending = tasks.create_task(sender.run())
             yield
@@ -228,6 +229,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_api_route("/healthz", lambda: {"status": "alive"})
     app.add_exception_handler(Refused, _refuse)
     return app
+
+
+def _notices_url(settings: Settings, body: str) -> str:
+    return f"{settings.orders_url.rstrip('/')}/v1/channels/{json.loads(body)['data']['channel']}/notices"
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -16,5 +16,5 @@ class Settings(BaseSettings):
     state_dir: Path
     market_key: SecretStr
     market_webhook_secret: SecretStr
-    market_notices_url: str = "http://127.0.0.1:8003/webhooks/market"
-    """Where order notices of all channels are sent; each names its channel."""
+    orders_url: str = "http://127.0.0.1:8003"
+    """Order notices go to `/v1/channels/{name}/notices` there."""
