@@ -12,8 +12,9 @@ from datetime import datetime
 import structlog
 
 from services.inventory import feed_health, feed_metrics
-from services.inventory.domain.feed import ChannelKey, Limits
+from services.inventory.domain.feed import ChannelKey, ChannelState, Limits
 from services.inventory.feed_offers import CLAIM_S, Claimed, Outcome, claim_updates, release, settle_updates, take_call
+from services.inventory.feed_resync import compare
 from services.inventory.gateways.stock_channel import StockChannel
 from shared.channels.port import ChannelBusy, ChannelRefused, ChannelSilent, StockOutcome
 from shared.database import Database, is_transient
@@ -72,6 +73,8 @@ class ChannelFeed:
     limits: Limits
     channel: StockChannel
     woken: Sequence[asyncio.Event] = field(default_factory=lambda: [asyncio.Event() for _ in range(LANES)])
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when one side must have lost something: both are compared then."""
 
     async def run(self, committed: asyncio.Event) -> None:
         """Tell for ever."""
@@ -79,6 +82,7 @@ class ChannelFeed:
         async with asyncio.TaskGroup() as loops:
             loops.create_task(self._listen(committed))
             loops.create_task(repeat(f"{name} health", self.judge, asyncio.Event(), _JUDGE_EVERY_S))
+            loops.create_task(repeat(f"{name} resync", self.resync, asyncio.Event(), _IDLE_S))
             loops.create_task(repeat(f"{name} feeds", self.ask, asyncio.Event(), _IDLE_S))
             for woken in self.woken:
                 loops.create_task(repeat(name, self.tell, woken, _IDLE_S))
@@ -86,7 +90,27 @@ class ChannelFeed:
     async def judge(self) -> int:
         """Look how it answers, and fence or open it. Returns how many offers became something else."""
         judged = await feed_health.judge_channel(self.database, self.key, self.limits)
+        if judged.was is ChannelState.FENCED is not judged.state:
+            self.lost.set()  # who was silent may have been restored from a backup
         return await feed_health.enforce(self.database, self.key, judged.state)
+
+    async def resync(self) -> int:
+        """After a loss: compare both sides until they are equal. Returns whether something differed."""
+        if not self.lost.is_set():
+            return 0
+        self.lost.clear()
+        try:
+            found = await compare(self.database, self.key, self.channel, self._wait_for_call, dry_run=False)
+        except (ChannelBusy, ChannelSilent, ChannelRefused) as error:
+            self.lost.set()
+            await self._failed(error)
+            return 0
+        await feed_health.note_answer(self.database, self.key)
+        _log.warning("channel.compared", channel=self.key.channel, lines=found.lines, different=found.different)
+        if found.different:
+            self.lost.set()  # told again; the next comparison proves it
+            await asyncio.sleep(_IDLE_S)
+        return found.different
 
     async def tell(self) -> int:
         """One call with what is most urgent, if it may be called. Returns whether there is more to do."""
@@ -171,6 +195,7 @@ class ChannelFeed:
             feed_metrics.UPDATES.labels(self.key.channel, one.result).inc()
         if settled.lost:
             _log.error("channel.knows_newer", channel=self.key.channel, skus=settled.lost)
+            self.lost.set()
 
     async def _failed(self, error: Exception) -> None:
         rest = error.retry_after_s if isinstance(error, ChannelBusy) else None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from shared.channels.port import StockOutcome, StockUpdate
+from shared.channels.port import StockOutcome, StockPage, StockUpdate
 
 
 class StockChannel(Protocol):
@@ -15,4 +15,8 @@ class StockChannel(Protocol):
 
     async def feed_outcomes(self, feed: str) -> Sequence[StockOutcome] | None:
         """What came of a feed; None while it is not known. Raises like `set_stock`."""
+        ...
+
+    async def read_stock(self, cursor: str | None = None) -> StockPage:
+        """What it shows, page by page, in the order of the SKUs by code point. Raises like `set_stock`."""
         ...
