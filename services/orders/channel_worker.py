@@ -38,7 +38,10 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One page of what a channel sold and cancelled. `next`: the cursor after it, None where the page is the last and has none."""
+    """One page of what a channel sold and cancelled, as far as it is our work: a page of none of it is not the last.
+
+    `next`: the cursor after it; the same cursor, or None, where nothing followed.
+    """
 
     sold: tuple[SoldOrder, ...] = ()
     cancelled: tuple[CancelledThere, ...] = ()
@@ -46,7 +49,7 @@ class Shown:
 
     @property
     def empty(self) -> bool:
-        """Nothing more has happened there."""
+        """None of it is our work."""
         return not self.sold and not self.cancelled
 
 
@@ -132,6 +135,7 @@ class Intake:
         return shown
 
     async def _read(self, claim: int, cursor: str) -> int:
+        # To the end, even over pages of nothing for us: a sweep that stopped among them would throw the cursor back for ever.
         shown = 0
         while True:
             page = await self._take(cursor)
@@ -141,8 +145,6 @@ class Intake:
             cursor = page.next
             if not await self.database.fetchval(_MOVE, *self._who, claim, cursor, LEASE_S):
                 _log.warning("channel.lease_lost", channel=self.source.channel)
-                return shown
-            if page.empty:
                 return shown
 
     async def _read_refused_again(self) -> None:

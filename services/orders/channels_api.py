@@ -1,12 +1,14 @@
-"""What channels push: notices of orders."""
+"""What channels push, and what became of it: notices of orders, and those that could not be taken in."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
 import httpx
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 
+from services.orders import channel_queries as queries
+from services.orders.channel_schemas import ChannelRefusalOut
 from services.orders.channel_settings import configured
 from services.orders.channels import gateways
 from services.orders.gateways.order_channel import shown
@@ -16,14 +18,31 @@ from shared.auth import Principal
 from shared.channels.config import ChannelConfig
 from shared.channels.port import BadSignature, Notice
 from shared.errors import Kind, Refusal, Refused
-from shared.http import PROBLEMS, Commands, kit_of, webhook_caller
+from shared.http import (
+    PROBLEMS,
+    After,
+    Caller,
+    Commands,
+    Limit,
+    Page,
+    Reads,
+    decode_cursor,
+    kit_of,
+    only_known_parameters,
+    page,
+    requires,
+    webhook_caller,
+)
 
 router = APIRouter(prefix="/v1", tags=["channels"])
 _BODY_LIMIT = 64 * 1024
 
+Name = Annotated[str, Path(max_length=60)]
+Reader = Annotated[Caller, requires("orders:read")]
+
 
 @router.post("/channels/{name}/notices", operation_id="channels.notice", status_code=202, responses=PROBLEMS)
-async def hear_notice(name: Annotated[str, Path(max_length=60)], request: Request, commands: Commands) -> Response:
+async def hear_notice(name: Name, request: Request, commands: Commands) -> Response:
     """A channel's notice of an order, signed over the raw body. Twice, late or never is harmless: orders are fetched as well."""
     body = await request.body()
     if len(body) > _BODY_LIMIT:
@@ -41,6 +60,25 @@ async def hear_notice(name: Annotated[str, Path(max_length=60)], request: Reques
         caller = replace(caller, principal=Principal(config.store, who, frozenset()), path=request.url.path)
         await commands.run(caller, command, market=config.market)
     return Response(status_code=202)
+
+
+@router.get(
+    "/channels/{name}/refusals",
+    operation_id="channels.refusals",
+    responses=PROBLEMS,
+    dependencies=[Depends(only_known_parameters)],
+)
+async def list_refusals(
+    name: Name, caller: Reader, database: Reads, after: After = None, limit: Limit = 50
+) -> Page[ChannelRefusalOut]:
+    """What the channel sold and could not be taken in, by its own ids. One that comes in at last is gone from here."""
+    found = await queries.refusals(database, caller.store_id, name, _place(after), limit)
+    return page(found, limit, lambda refusal: (refusal.external_id,))
+
+
+def _place(after: str | None) -> str | None:
+    place = decode_cursor(after, 1)
+    return place[0] if place else None
 
 
 async def _verified(name: str, request: Request, body: bytes) -> tuple[ChannelConfig, Notice]:

@@ -36,9 +36,9 @@ def sold(external_id: str, **changes: Any) -> SoldOrder:
 
 @dataclass
 class Marketplace:
-    """A book of what happened there, read by position; `late` tells what appears behind the readers."""
+    """A book of what happened there, read by position. None is what is none of our work, as what was shipped long ago."""
 
-    book: list[SoldOrder | CancelledThere] = field(default_factory=list[SoldOrder | CancelledThere])
+    book: list[SoldOrder | CancelledThere | None] = field(default_factory=list[SoldOrder | CancelledThere | None])
     page: int = 3
     fails: list[Unreadable] = field(default_factory=list[Unreadable])
     reads: list[str] = field(default_factory=list[str])
@@ -96,6 +96,17 @@ async def test_reading_goes_on_where_it_ended_and_reads_nothing_twice(bench: Ben
     assert await intake(bench, marketplace).step() == 1
     assert marketplace.reads == ["1", "2"]
     assert await imported(bench) == ["1", "2"]
+
+
+async def test_pages_of_nothing_for_us_are_read_over_at_once_also_by_a_sweep(bench: Bench) -> None:
+    marketplace = Marketplace([*[None] * 9, sold("1")])
+    await intake(bench, marketplace).step()
+    assert await imported(bench) == ["1"]
+    marketplace.book.append(sold("2"))
+    await bench.database.execute("UPDATE channel_intake SET swept_at = now() - interval '1 hour', next_at = now()")
+    await intake(bench, marketplace).step()
+    assert await imported(bench) == ["1", "2"]
+    assert await bench.database.fetchval("SELECT cursor FROM channel_intake") == "11"
 
 
 async def test_what_appears_behind_the_cursor_is_found_by_reading_the_overlap_again(bench: Bench) -> None:

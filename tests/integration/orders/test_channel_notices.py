@@ -15,7 +15,7 @@ from services.orders.channel_worker import Intake, Shown
 from services.orders.gateways.order_channel import shown
 from shared.channels.port import ChannelLine, ChannelOrder
 from shared.contracts.orders import OrderPlaced
-from tests.fixtures.bench import STORE, Bench
+from tests.fixtures.bench import OTHER_STORE, STORE, Bench
 
 pytestmark = pytest.mark.integration
 SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
@@ -146,6 +146,24 @@ async def test_a_notice_of_unknown_goods_is_kept_until_they_are_known(bench: Ben
     lines = [{"sku": "NEW", "quantity": 1, "unit_price_minor": 5}]
     assert (await push(bench, a_notice(lines=lines))).status_code == 202
     assert await bench.database.fetchval("SELECT code FROM channel_refusal") == "product.unknown"
+
+
+async def test_what_could_not_be_taken_in_is_listed_page_by_page_with_the_reason(bench: Bench) -> None:
+    lines = [{"sku": "NEW", "quantity": 1, "unit_price_minor": 5}]
+    for number in ("3", "1", "2"):
+        await push(bench, a_notice(number, lines=lines), f"ntc_{number}")
+    first = (await bench.client.get("/v1/channels/bazaar/refusals", params={"limit": 2})).json()
+    rest = (await bench.client.get("/v1/channels/bazaar/refusals", params={"after": first["next"]})).json()
+    assert [refusal["external_id"] for refusal in [*first["data"], *rest["data"]]] == ["1", "2", "3"]
+    assert (first["has_more"], rest["has_more"]) == (True, False)
+    assert (first["data"][0]["code"], first["data"][0]["detail"]) == ("product.unknown", "NEW is not in the catalog")
+
+
+async def test_another_stores_or_channels_refusals_are_not_shown(bench: Bench) -> None:
+    await push(bench, a_notice(lines=[{"sku": "NEW", "quantity": 1, "unit_price_minor": 5}]))
+    assert (await bench.client.get("/v1/channels/market/refusals")).json()["data"] == []
+    async with bench.client_of(OTHER_STORE) as other:
+        assert (await other.get("/v1/channels/bazaar/refusals")).json()["data"] == []
 
 
 async def test_a_notice_without_channels_is_nobodys(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
