@@ -117,7 +117,7 @@ def _channels(secrets: Secrets) -> dict[str, str]:
     path = os.environ.get("FREEPORT_CHANNELS_FILE")
     if not path:
         return {}
-    named = {variable for each in load(Path(path)) for variable in (each.key_env, each.webhook_secret_env)}
+    named = {variable for each in load(Path(path)) for variable in each.variables}
     known = {
         **os.environ,
         "FREEPORT_MARKET_KEY": secrets.market_key,

@@ -22,20 +22,26 @@ class Caller:
     """Calls below one address with the same headers. The headers carry the key: they are in no message."""
 
     def __init__(
-        self, http: httpx.AsyncClient, base_url: str, headers: Mapping[str, str], within_s: float = WITHIN_S
+        self, http: httpx.AsyncClient, base_url: str, headers: Mapping[str, str], within_s: float | None = None
     ) -> None:
         self._http = http
         self._base_url = base_url
         self._headers = dict(headers)
-        self._within_s = within_s
+        self._within_s = WITHIN_S if within_s is None else within_s
 
-    async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """The 2xx answer. Raises ChannelBusy, ChannelRefused (4xx, 3xx) or ChannelSilent."""
+    async def ask(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> httpx.Response:
+        """The 2xx answer; `headers` are this call's own. Raises ChannelBusy, ChannelRefused (4xx, 3xx) or ChannelSilent."""
         try:
             async with (
                 asyncio.timeout(self._within_s),
                 self._http.stream(
-                    method, self._base_url + path, headers=self._headers, follow_redirects=False, **more
+                    method,
+                    self._base_url + path,
+                    headers={**self._headers, **(headers or {})},
+                    follow_redirects=False,
+                    **more,
                 ) as answer,
             ):
                 body = await _read(answer)

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from freeport.sandbox.market.app import create_app
 from freeport.sandbox.market.settings import Settings
 from freeport.sandbox.webhooks import WebhookSender
-from shared.channels.config import ChannelConfig
+from shared.channels.config import SandboxConfig
 from shared.channels.opening import open_gateway
 from shared.channels.port import (
     BadSignature,
@@ -38,8 +38,8 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MUG = "MUG-BLUE"
 
 
-def config(name: str = "bazaar") -> ChannelConfig:
-    return ChannelConfig(
+def config(name: str = "bazaar") -> SandboxConfig:
+    return SandboxConfig(
         store="str_demo",
         name=name,
         kind="sandbox",

@@ -16,7 +16,7 @@ from freeport.sandbox.market.settings import Settings
 from services.orders.channel_worker import Intake
 from services.orders.gateways.order_channel import FetchedOrders, channel_calls
 from shared import runtime
-from shared.channels.config import ChannelConfig
+from shared.channels.config import SandboxConfig
 from shared.channels.opening import open_gateway
 from shared.channels.port import ChannelGateway, StockUpdate
 from shared.contracts.orders import OrderPlaced
@@ -28,7 +28,7 @@ from tests.integration.orders.conftest import HASH_KEY
 pytestmark = pytest.mark.integration
 KEY = "market-key"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-CONFIG = ChannelConfig(
+CONFIG = SandboxConfig(
     store=STORE,
     name="bazaar",
     kind="sandbox",

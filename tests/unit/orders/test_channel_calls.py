@@ -24,7 +24,7 @@ from services.orders.gateways.order_channel import (
     channel_calls,
     shown,
 )
-from shared.channels.config import ChannelConfig
+from shared.channels.config import SandboxConfig
 from shared.channels.port import (
     BadSignature,
     ChannelBusy,
@@ -117,7 +117,7 @@ def a_cancellation() -> Call:
 
 
 SENT = ParcelReport(carrier="sandbox", tracking_number="SB1", lines={"MUG": 2}, shipped_at=b.NOON)
-CONFIG = ChannelConfig(
+CONFIG = SandboxConfig(
     store=b.STORE,
     name="bazaar",
     kind="sandbox",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.channels.config import ChannelConfig, ChannelConfigError, load
+from shared.channels.config import ChannelConfig, ChannelConfigError, SandboxConfig, WebhookConfig, load
 
 BAZAAR = """
 [[channel]]
@@ -41,6 +41,9 @@ def test_an_empty_file_connects_nothing(tmp_path: Path) -> None:
     ("line", "instead", "named"),
     [
         ('kind = "sandbox"', 'kind = "carrier pigeon"', "channel no. 1 kind"),
+        ('kind = "sandbox"', "", "channel no. 1 kind"),
+        ('kind = "sandbox"', 'kind = "ebay"', "channel no. 1 kind: must be one of sandbox, webhook"),
+        ('kind = "sandbox"', 'kind = "webhook"', "channel no. 1 key_env: "),
         ('currency = "GBP"', 'currency = "pounds"', "channel no. 1 currency"),
         ('market = "GB"', "", "channel no. 1 market"),
         ('market = "GB"', 'market = "GB"\ncalls_per_s = 0', "channel no. 1 calls_per_s"),
@@ -67,6 +70,21 @@ def test_a_channel_stands_there_once(tmp_path: Path) -> None:
         read(tmp_path, BAZAAR + BAZAAR)
 
 
+SHOP = BAZAAR.replace("sandbox", "webhook").replace('"bazaar"', '"shop"').replace('key_env = "BAZAAR_KEY"\n', "")
+
+
+def test_each_kind_names_the_variables_of_its_own_credentials(tmp_path: Path) -> None:
+    bazaar, shop = read(tmp_path, BAZAAR + SHOP)
+    assert isinstance(shop, WebhookConfig)
+    assert bazaar.variables == {"BAZAAR_KEY", "BAZAAR_WEBHOOK_SECRET"}
+    assert shop.variables == {"BAZAAR_WEBHOOK_SECRET"}
+
+
+def test_one_secret_stands_for_one_channel_where_a_notice_names_none(tmp_path: Path) -> None:
+    with pytest.raises(ChannelConfigError, match="str_demo/souk webhook_secret_env: is another channel's, too"):
+        read(tmp_path, SHOP + SHOP.replace('"shop"', '"souk"'))
+
+
 def test_a_file_that_is_not_there_or_not_toml_is_said(tmp_path: Path) -> None:
     with pytest.raises(ChannelConfigError, match="cannot be read"):
         load(tmp_path / "nothing.toml")
@@ -76,6 +94,7 @@ def test_a_file_that_is_not_there_or_not_toml_is_said(tmp_path: Path) -> None:
 
 def test_a_credential_comes_from_the_environment_or_is_missed_by_name(tmp_path: Path) -> None:
     (bazaar,) = read(tmp_path, BAZAAR)
+    assert isinstance(bazaar, SandboxConfig)
     assert bazaar.secret(bazaar.key_env, {"BAZAAR_KEY": "sk_1"}).get_secret_value() == "sk_1"
     with pytest.raises(ChannelConfigError, match="the variable BAZAAR_KEY is not set"):
         bazaar.secret(bazaar.key_env, {})
