@@ -3,9 +3,10 @@
 from services.orders.domain.book import OrderBook
 from services.orders.domain.channel import CALLS, SHIP_BY, SHIP_BY_NEARS
 from services.orders.domain.facts import RECORDERS
-from services.orders.domain.order import SILENCE
+from services.orders.domain.order import SILENCE, STOCK_WAIT
 from services.orders.usecases.cancel_order import CancelOrder, cancel_order
 from services.orders.usecases.change_webhook import ChangeWebhook, change_webhook
+from services.orders.usecases.decide_stock import DecideStock, decide_stock, end_stock_wait
 from services.orders.usecases.hear_news import hear_news
 from services.orders.usecases.import_orders import ImportOrders, import_orders
 from services.orders.usecases.learn_offer import learn_offer
@@ -30,11 +31,13 @@ def routes(on: Router[OrderBook]) -> None:
     on(PlaceOrder, place_order)
     on(ImportOrders, import_orders)
     on(CancelOrder, cancel_order)
+    on(DecideStock, decide_stock)
     on(ProductPublished, learn_offer)
     on(ProductWithdrawn, learn_offer)
     for message_type in RECORDERS:
         on(message_type, hear_news)
     on.due(SILENCE, lose_patience)
+    on.due(STOCK_WAIT, end_stock_wait)
     on(TakeChannelOrders, take_channel_orders)
     for kind in CALLS:
         on.answered(kind, settle_channel_call)

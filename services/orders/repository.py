@@ -11,12 +11,13 @@ from services.orders.domain.channel import CALLS, SHIP_BY, SHIP_BY_NEARS
 from services.orders.domain.facts import RECORDERS
 from services.orders.domain.holds import Hold
 from services.orders.domain.offer import Offer
-from services.orders.domain.order import SILENCE, Order
+from services.orders.domain.order import SILENCE, STOCK_WAIT, Order
 from services.orders.domain.standing import PaymentTerms, Status
 from services.orders.domain.timeline import BETWEEN_SERVICES, Happening
 from services.orders.rows import facts_from_json, facts_to_json, reasons_from_json
 from services.orders.settings import patience
 from services.orders.usecases.cancel_order import CancelOrder
+from services.orders.usecases.decide_stock import DecideStock
 from services.orders.usecases.import_orders import ImportOrders, imported_order_id
 from services.orders.usecases.place_order import PlaceOrder
 from services.orders.usecases.take_channel_orders import TakeChannelOrders
@@ -55,9 +56,9 @@ async def load_book(messages: Sequence[Message], connection: Connection) -> Orde
                 order_ids.update(imported_order_id(store_id, channel, one.external_id) for one in cancelled)
             case Answered(kind=kind, key=order_id) if kind in CALLS:
                 order_ids.add(order_id)
-            case Due(kind, order_id) if kind in (SHIP_BY_NEARS, SHIP_BY):
+            case Due(kind, order_id) if kind in (SHIP_BY_NEARS, SHIP_BY, STOCK_WAIT):
                 order_ids.add(order_id)
-            case CancelOrder(order_id=order_id):
+            case CancelOrder(order_id=order_id) | DecideStock(order_id=order_id):
                 order_ids.add(order_id)
             case Due(kind, order_id) if kind == SILENCE:
                 order_ids.add(order_id)

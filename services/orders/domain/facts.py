@@ -6,6 +6,7 @@ is what lets every order of arrival end alike.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -165,6 +166,8 @@ class Facts:
         Reason, ...
     ] = ()  # what goes wrong with its channel; the subject is what was told or is to be told
     channel_has_tracking: bool = False
+    stock_wait_until: datetime | None = None  # the seller lets it wait for stock until then
+    stock_wait_over: bool = False  # and that time has passed
 
     @property
     def paid(self) -> bool:

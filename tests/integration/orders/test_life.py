@@ -574,7 +574,9 @@ async def test_the_api_describes_itself_with_examples(bench: Bench) -> None:
         "orders.get",
         "orders.timeline",
         "orders.cancel",
+        "orders.decide_stock",
         "channels.notice",
+        "channels.refusals",
         "orders.import",
         "recipients.batch",
     }
