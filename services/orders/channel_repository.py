@@ -1,11 +1,13 @@
-"""What a batch must know of channels, and the refusals that it leaves."""
+"""What a batch must know of channels, the refusals that it leaves, and what it counts of other warehouses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from services.orders.domain.book import ChannelRefusal, OrderBook
+from services.orders.domain.fulfilled import FulfilledThere
 from services.orders.usecases.take_channel_orders import TakeChannelOrders
 from shared.contracts.logistics import ShipmentBooked, ShipmentDispatched
 from shared.database import Connection, columns
+from shared.jsonable import dumps
 from shared.messaging.codec import decode_data
 from shared.messaging.message import Message
 
@@ -44,6 +46,42 @@ _TAKEN = """
 DELETE FROM channel_refusal r USING unnest($1::text[], $2::text[], $3::text[]) AS n(store_id, channel, external_id)
 WHERE r.store_id = n.store_id AND r.channel = n.channel AND r.external_id = n.external_id
 """
+
+
+# Whoever tells the same again changes nothing, nor does an older word that comes late. `xmax` is 0 where the row is new.
+_COUNT = """
+INSERT INTO channel_fulfilled AS f (store_id, channel, external_id, state, placed_at, updated_at, counted_at, currency, goods,
+    shipping, taxes, fee, lines)
+SELECT store_id, channel, external_id, state, placed_at, updated_at, now(), currency, goods, shipping, taxes, fee, lines::jsonb
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::bigint[],
+    $9::bigint[], $10::bigint[], $11::bigint[], $12::text[])
+AS n(store_id, channel, external_id, state, placed_at, updated_at, currency, goods, shipping, taxes, fee, lines)
+ON CONFLICT (store_id, channel, external_id) DO UPDATE SET state = excluded.state, placed_at = excluded.placed_at,
+    updated_at = excluded.updated_at, currency = excluded.currency, goods = excluded.goods, shipping = excluded.shipping,
+    taxes = excluded.taxes, fee = excluded.fee, lines = excluded.lines
+WHERE f.updated_at < excluded.updated_at
+RETURNING channel, xmax = 0 AS is_new
+"""
+
+
+async def save_fulfilled_there(
+    orders: Mapping[tuple[str, str, str], FulfilledThere], connection: Connection
+) -> list[str]:
+    """Count what channels ship themselves, each order once. Returns the channels of those that were not known."""
+    rows = [
+        (
+            *key, order.state, order.placed_at, order.updated_at, order.shipping.currency, order.goods,
+            order.shipping.amount, order.taxes, order.fee.amount, _lines_json(order),
+        )
+        for key, order in sorted(orders.items(), key=lambda item: item[0])
+    ]  # fmt: skip
+    saved = await connection.fetch(_COUNT, *columns(rows))
+    return [row["channel"] for row in saved if row["is_new"]]
+
+
+def _lines_json(order: FulfilledThere) -> str:
+    # A list among an array's elements would be taken for another dimension of the array.
+    return dumps(order.lines).decode()
 
 
 async def save_refusals(refusals: Sequence[ChannelRefusal], connection: Connection) -> None:

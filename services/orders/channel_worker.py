@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 import structlog
 
 from services.orders.channel_repository import keep_undecidable
+from services.orders.domain.fulfilled import FulfilledThere
 from services.orders.usecases.take_channel_orders import CancelledThere, SoldOrder, TakeChannelOrders
 from shared.database import Connection, Database
 from shared.effects import Decision, Moment
@@ -38,19 +39,23 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One page of what a channel sold and cancelled, as far as it is our work: a page of none of it is not the last.
+    """One page of what a channel sold and cancelled, as far as it concerns us: a page of nothing for us is not the last.
 
     `next`: the cursor after it; the same cursor, or None, where nothing followed.
     """
 
     sold: tuple[SoldOrder, ...] = ()
     cancelled: tuple[CancelledThere, ...] = ()
+    fulfilled_there: tuple[FulfilledThere, ...] = ()
     next: str | None = None
 
     @property
     def empty(self) -> bool:
-        """None of it is our work."""
-        return not self.sold and not self.cancelled
+        """None of it concerns us."""
+        return not len(self)
+
+    def __len__(self) -> int:
+        return len(self.sold) + len(self.cancelled) + len(self.fulfilled_there)
 
 
 class OrderSource(Protocol):
@@ -139,7 +144,7 @@ class Intake:
         shown = 0
         while True:
             page = await self._take(cursor)
-            shown += len(page.sold) + len(page.cancelled)
+            shown += len(page)
             if page.next is None or page.next == cursor:
                 return shown
             cursor = page.next
@@ -161,7 +166,11 @@ class Intake:
             TakeChannelOrders(store_id=store_id, channel=channel, cancelled=(one,), cursor=cursor)
             for one in page.cancelled
         ]
-        await self.desk.settle(ShownBatch([*sold, *ended]))
+        theirs = [
+            TakeChannelOrders(store_id=store_id, channel=channel, fulfilled_there=(one,), cursor=cursor)
+            for one in page.fulfilled_there
+        ]
+        await self.desk.settle(ShownBatch([*sold, *ended, *theirs]))
         return page
 
 
@@ -202,7 +211,9 @@ class ShownBatch:
 
 
 def _external_id(command: TakeChannelOrders) -> str:
-    return command.sold[0].order.external_id if command.sold else command.cancelled[0].external_id
+    if command.sold:
+        return command.sold[0].order.external_id
+    return (*command.cancelled, *command.fulfilled_there)[0].external_id
 
 
 def _moment(command: TakeChannelOrders, decided_at: datetime) -> Moment:

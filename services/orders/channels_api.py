@@ -8,7 +8,7 @@ import httpx
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from services.orders import channel_queries as queries
-from services.orders.channel_schemas import ChannelRefusalOut
+from services.orders.channel_schemas import ChannelRefusalOut, FulfilledThereOut
 from services.orders.channel_settings import configured
 from services.orders.channels import gateways
 from services.orders.gateways.order_channel import shown
@@ -26,6 +26,7 @@ from shared.http import (
     Limit,
     Page,
     Reads,
+    cursor_moment,
     decode_cursor,
     kit_of,
     only_known_parameters,
@@ -53,7 +54,11 @@ async def hear_notice(name: Name, request: Request, commands: Commands) -> Respo
     found = shown([notice.order], None, config, settings.pii_hash_key.get_secret_value().encode())
     if not found.empty:
         command = TakeChannelOrders(
-            store_id=config.store, channel=config.name, sold=found.sold, cancelled=found.cancelled
+            store_id=config.store,
+            channel=config.name,
+            sold=found.sold,
+            cancelled=found.cancelled,
+            fulfilled_there=found.fulfilled_there,
         )
         who = f"channel {config.store} {config.name}"
         caller = webhook_caller(who, notice.id, body)
@@ -74,6 +79,22 @@ async def list_refusals(
     """What the channel sold and could not be taken in, by its own ids. One that comes in at last is gone from here."""
     found = await queries.refusals(database, caller.store_id, name, _place(after), limit)
     return page(found, limit, lambda refusal: (refusal.external_id,))
+
+
+@router.get(
+    "/channels/{name}/fulfilled-there",
+    operation_id="channels.fulfilled_there",
+    responses=PROBLEMS,
+    dependencies=[Depends(only_known_parameters)],
+)
+async def list_fulfilled_there(
+    name: Name, caller: Reader, database: Reads, after: After = None, limit: Limit = 50
+) -> Page[FulfilledThereOut]:
+    """What the channel sold and ships from its own warehouse, the newest first. It takes no stock of ours and no parcel."""
+    place = decode_cursor(after, 2)
+    newest = (cursor_moment(place[0]), place[1]) if place else None
+    found = await queries.fulfilled_there(database, caller.store_id, name, newest, limit)
+    return page(found, limit, lambda order: (order.placed_at.isoformat(), order.external_id))
 
 
 def _place(after: str | None) -> str | None:

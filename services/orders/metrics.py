@@ -29,6 +29,11 @@ CHANNEL_REFUSED = Counter(
     "What a channel refused to be told about an order.",
     ("channel", "kind"),
 )
+FULFILLED_THERE = Counter(
+    "freeport_orders_fulfilled_there_total",
+    "Orders that a channel sold and ships from its own warehouse.",
+    ("channel",),
+)
 NOT_TAKEN_IN = Gauge(
     "freeport_orders_channel_not_taken_in", "Orders that a channel sold and that could not be imported.", ("channel",)
 )
@@ -71,6 +76,8 @@ def count_decisions(book: OrderBook) -> None:
             )
     for channel, kind in book.channel_refused:
         CHANNEL_REFUSED.labels(channel, kind).inc()
+    for channel in book.counted_there:
+        FULFILLED_THERE.labels(channel).inc()
     for matter, stage in book.escalations:
         SILENCES.labels(matter, stage).inc()
     count_tries(book.webhooks)

@@ -186,6 +186,7 @@ def _view(row: Row, lines: Sequence[Row], holds: Sequence[Row], person: Row | No
         version=row["version"],
         lines=[_line(line) for line in lines],
         totals=_totals(row),
+        channel_fee=None if row["channel_fee"] is None else Money(row["channel_fee"], row["currency"]),
         destination=DestinationOut(country=row["country"], region=row["region"], postal_area=row["postal_area"]),
         recipient=_recipient(person) if person and _is_somebody(person) else None,
         payment=PaymentOut(

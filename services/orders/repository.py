@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from services.orders.channel_repository import load_bookings, save_refusals
+from services.orders.channel_repository import load_bookings, save_fulfilled_there, save_refusals
 from services.orders.channel_settings import connected
 from services.orders.domain.axes import fulfilment_status, payment_status
 from services.orders.domain.book import Entry, OrderBook
@@ -95,6 +95,8 @@ async def save_book(book: OrderBook, connection: Connection) -> None:
     await save_webhooks(book.webhooks, connection)
     if book.channel_refusals:
         await save_refusals(book.channel_refusals, connection)
+    if book.fulfilled_there:
+        book.counted_there = await save_fulfilled_there(book.fulfilled_there, connection)
     await _save_offers([book.offers[sku] for sku in sorted(book.learned)], connection)
 
 
@@ -217,20 +219,20 @@ INSERT INTO orders (
     id, store_id, number, market, channel, external_id, content_hash, placed_at, created_at, updated_at, version, status,
     payment_status, fulfilment_status, held, facts, reasons, awaits, patient_until, currency, goods, shipping, duties, taxes,
     fees, total, country, region, postal_area, payment_mode, payment_method, payment_token, card_fingerprint, refusable,
-    incoterm, service, quote_id)
+    incoterm, service, quote_id, channel_fee)
 SELECT id, store_id, number, market, channel, external_id, content_hash, placed_at, created_at, now(), 1, status,
     payment_status, fulfilment_status, held, facts, reasons::jsonb, awaits, patient_until, currency, goods, shipping, duties,
     taxes, fees, total, country, region, postal_area, payment_mode, payment_method, payment_token, card_fingerprint, refusable,
-    incoterm, service, quote_id
+    incoterm, service, quote_id, channel_fee
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
     $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::bool[], $14::jsonb[], $15::text[], $16::text[],
     $17::timestamptz[], $18::text[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[],
     $25::text[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[], $32::bool[], $33::text[],
-    $34::text[], $35::text[])
+    $34::text[], $35::text[], $36::bigint[])
 AS n(id, store_id, number, market, channel, external_id, content_hash, placed_at, created_at, status, payment_status,
     fulfilment_status, held, facts, reasons, awaits, patient_until, currency, goods, shipping, duties, taxes, fees, total,
     country, region, postal_area, payment_mode, payment_method, payment_token, card_fingerprint, refusable, incoterm, service,
-    quote_id)
+    quote_id, channel_fee)
 """
 
 
@@ -249,6 +251,7 @@ def _order_row(order: Order, entry: Entry) -> tuple[Any, ...]:
         totals.taxes.amount, totals.fees.amount, totals.total.amount, destination.country, destination.region,
         destination.postal_area, order.terms.mode, order.terms.method, order.terms.token, order.terms.card_fingerprint,
         order.refusable, placed.incoterm, placed.service, placed.quote_id,
+        entry.channel_fee.amount if entry.channel_fee else None,
     )  # fmt: skip
 
 

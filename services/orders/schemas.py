@@ -526,6 +526,10 @@ class OrderOut(View):
     version: int
     lines: list[LineOut]
     totals: TotalsOut
+    channel_fee: Money | None = Field(
+        default=None,
+        description="What the channel keeps of the total, as far as it said so; the buyer is not charged it.",
+    )
     destination: DestinationOut
     recipient: RecipientOut | None
     payment: PaymentOut

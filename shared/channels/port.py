@@ -68,7 +68,10 @@ class ListingOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ChannelLine:
-    """Units that were sold there, at its price: minor units of the order's currency."""
+    """Units that were sold there, at its price: minor units of the order's currency.
+
+    `tax_minor` is the tax of the whole line on top of the price, 0 where the price has it in it.
+    """
 
     sku: str
     quantity: int
@@ -78,7 +81,11 @@ class ChannelLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelOrder:
-    """An order as the channel tells it, by the channel's clock. Fields of the buyer that it does not tell are empty."""
+    """An order as the channel tells it, by the channel's clock. Fields of the buyer that it does not tell are empty.
+
+    The buyer paid lines, their taxes and shipping. `fees_minor` is the channel's commission: it keeps that out of what the
+    buyer paid, so it is in no total, and 0 where the channel settles it elsewhere.
+    """
 
     external_id: str
     state: Literal["open", "shipped", "cancelled"]

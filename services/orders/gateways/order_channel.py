@@ -8,6 +8,7 @@ from typing import Any
 
 from services.orders.channel_worker import Shown, Unreadable
 from services.orders.domain.channel import ACKNOWLEDGE, CANCEL, REFUND, SHIP
+from services.orders.domain.fulfilled import FulfilledThere, LineThere
 from services.orders.domain.pricing import Wish
 from services.orders.domain.recipient import Address, Client, Recipient, signals_of
 from services.orders.domain.standing import PaymentTerms
@@ -126,9 +127,11 @@ class FetchedOrders:
 def shown(orders: Iterable[ChannelOrder], following: str | None, config: ChannelConfig, key: bytes) -> Shown:
     """What is to be done about the orders of a page or notice.
 
-    Those that were shipped before we knew them, and those that the channel ships from its own warehouse, are none of our work.
+    Those that were shipped before we knew them are none of our work; those that the channel ships from its own warehouse
+    are counted.
     """
-    ours = [order for order in orders if order.fulfilled_by == "seller"]
+    told = list(orders)
+    ours = [order for order in told if order.fulfilled_by == "seller"]
     return Shown(
         sold=tuple(_sold(order, config, key) for order in ours if order.state == "open"),
         cancelled=tuple(
@@ -136,6 +139,7 @@ def shown(orders: Iterable[ChannelOrder], following: str | None, config: Channel
             for order in ours
             if order.state == "cancelled"
         ),
+        fulfilled_there=tuple(_theirs(order) for order in told if order.fulfilled_by == "channel"),
         next=following,
     )
 
@@ -165,9 +169,33 @@ def _sold(order: ChannelOrder, config: ChannelConfig, key: bytes) -> SoldOrder:
         signals=signals_of(recipient, Client(), "", key),
         shipping=Money(order.shipping_minor, order.currency) if order.shipping_minor else None,
         taxes=Money(taxes, order.currency) if taxes else None,
+        channel_fee=Money(order.fees_minor, order.currency) if order.fees_minor else None,
     )
     until = order.ship_by or order.placed_at + timedelta(hours=config.ship_by_h)
     return SoldOrder(order=imported, ship_by=until)
+
+
+def _theirs(order: ChannelOrder) -> FulfilledThere:
+    def money(minor: int) -> Money:
+        return Money(minor, order.currency)
+
+    return FulfilledThere(
+        external_id=order.external_id,
+        state=order.state,
+        placed_at=order.placed_at,
+        updated_at=order.updated_at,
+        lines=tuple(
+            LineThere(
+                sku=line.sku,
+                quantity=line.quantity,
+                unit_price=money(line.unit_price_minor),
+                tax=money(line.tax_minor),
+            )
+            for line in order.lines
+        ),
+        shipping=money(order.shipping_minor),
+        fee=money(order.fees_minor),
+    )
 
 
 _NO_CODE = re.compile(r"[^a-z0-9_]+")

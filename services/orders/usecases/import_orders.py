@@ -43,6 +43,9 @@ class ImportedOrder:
     signals: RiskSignals
     shipping: Money | None = None
     taxes: Money | None = None  # that the channel charged beside its prices
+    channel_fee: Money | None = (
+        None  # what it keeps of the sale. It may settle it later, so it is no part of what it said
+    )
     presale: bool = False
     incoterm: Incoterm = Incoterm.DAP
     service: ServiceLevel = ServiceLevel.STANDARD
@@ -90,13 +93,15 @@ def _import_one(
         return _refused(totals), []
     placed = _placed(order_id, store_id, order, lines, totals)
     new = Order.place(placed, order.terms, now.decided_at, book.patience)
-    book.enter(new, Entry(placed=placed, recipient=order.recipient, content_hash=fingerprint))
+    book.enter(
+        new, Entry(placed=placed, recipient=order.recipient, content_hash=fingerprint, channel_fee=order.channel_fee)
+    )
     result = {"result": Outcome.CREATED, "id": order_id, "number": placed.number}
     return result, [placed, *new.advance(now.decided_at)]
 
 
 def content_hash(order: ImportedOrder) -> str:
-    """The fingerprint of all that the channel said; hashes of people are left out, their key may be rotated."""
+    """The fingerprint of all that the channel said; hashes of people are left out, their key may be rotated, and so is the channel's fee."""
     said = (
         order.market, order.channel, order.external_id, order.placed_at.isoformat(), order.wishes, order.destination,
         order.recipient, order.terms, order.shipping, order.presale, order.incoterm, order.service,

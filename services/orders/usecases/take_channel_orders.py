@@ -5,6 +5,7 @@ from datetime import datetime
 
 from services.orders.domain.book import ChannelRefusal, OrderBook
 from services.orders.domain.channel import BY_CHANNEL, acknowledgement, ship_by
+from services.orders.domain.fulfilled import FulfilledThere
 from services.orders.usecases.import_orders import (
     ImportedOrder,
     ImportOrders,
@@ -40,11 +41,14 @@ class TakeChannelOrders:
     channel: str
     sold: tuple[SoldOrder, ...] = ()
     cancelled: tuple[CancelledThere, ...] = ()
+    fulfilled_there: tuple[FulfilledThere, ...] = ()
     cursor: str = ""
 
 
 def take_channel_orders(command: TakeChannelOrders, book: OrderBook, now: Moment) -> Decision:
     """Import what is new, begin the cancellation of what the channel ended, and acknowledge what is here.
+
+    What the channel ships from its own warehouse is counted: it neither reserves nor books, and nobody is told of it.
 
     Whatever comes twice or late changes nothing: the import knows its orders by their external ids, the acknowledgement
     has an id that follows from the order's, and an order that ended or is ending is not ended again.
@@ -57,6 +61,8 @@ def take_channel_orders(command: TakeChannelOrders, book: OrderBook, now: Moment
     effects: list[Effect] = [effect for effect in imported if not isinstance(effect, Reply)]
     for sold, result in zip(command.sold, reply.body["data"], strict=True):
         effects += _follow(command, sold, result, book)
+    for order in command.fulfilled_there:
+        _count(command, order, book)
     for cancelled in command.cancelled:
         effects += _cancel(command, cancelled, book, now)
     return [*effects, reply]
@@ -64,20 +70,31 @@ def take_channel_orders(command: TakeChannelOrders, book: OrderBook, now: Moment
 
 def _follow(command: TakeChannelOrders, sold: SoldOrder, result: dict[str, str], book: OrderBook) -> list[Effect]:
     refused = result["result"] == Outcome.REFUSED
-    book.channel_refusals.append(
-        ChannelRefusal(
-            store_id=command.store_id,
-            channel=command.channel,
-            external_id=sold.order.external_id,
-            code=result["code"] if refused else "",
-            detail=result["detail"] if refused else "",
-            cursor=command.cursor,
-        )
-    )
+    code, detail = (result["code"], result["detail"]) if refused else ("", "")
+    book.channel_refusals.append(_refusal(command, sold.order.external_id, code, detail))
     if result["result"] != Outcome.CREATED:
         return []
     order = book.orders[result["id"]]
     return [acknowledgement(order), *(ship_by(order, sold.ship_by) if sold.ship_by else [])]
+
+
+def _count(command: TakeChannelOrders, order: FulfilledThere, book: OrderBook) -> None:
+    refusal = order.out_of_range()
+    if refusal is None:
+        book.count_there(command.store_id, command.channel, order)
+    code, detail = (refusal.code, refusal.detail) if refusal else ("", "")
+    book.channel_refusals.append(_refusal(command, order.external_id, code, detail))
+
+
+def _refusal(command: TakeChannelOrders, external_id: str, code: str, detail: str) -> ChannelRefusal:
+    return ChannelRefusal(
+        store_id=command.store_id,
+        channel=command.channel,
+        external_id=external_id,
+        code=code,
+        detail=detail,
+        cursor=command.cursor,
+    )
 
 
 def _cancel(command: TakeChannelOrders, cancelled: CancelledThere, book: OrderBook, now: Moment) -> list[Effect]:

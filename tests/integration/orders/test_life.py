@@ -575,6 +575,7 @@ async def test_the_api_describes_itself_with_examples(bench: Bench) -> None:
         "orders.timeline",
         "orders.cancel",
         "orders.decide_stock",
+        "channels.fulfilled_there",
         "channels.notice",
         "channels.refusals",
         "orders.import",

@@ -217,9 +217,24 @@ def test_a_cancelled_order_is_cancelled_with_a_code_and_never_imported() -> None
     assert [one.reason for one in shown_of(state="cancelled").cancelled] == ["cancelled_there"]
 
 
-@pytest.mark.parametrize("changes", [{"state": "shipped"}, {"fulfilled_by": "channel"}])
-def test_what_left_before_we_knew_it_or_leaves_the_channels_own_warehouse_reserves_nothing(changes: Any) -> None:
-    assert shown_of(**changes).empty
+def test_what_left_before_we_knew_it_is_none_of_our_work() -> None:
+    assert shown_of(state="shipped").empty
+
+
+@pytest.mark.parametrize("state", ["open", "shipped", "cancelled"])
+def test_what_leaves_the_channels_own_warehouse_is_counted_and_neither_sold_nor_cancelled_here(state: str) -> None:
+    found = shown_of(state=state, fulfilled_by="channel", fees_minor=210)
+    assert (found.sold, found.cancelled) == ((), ())
+    (order,) = found.fulfilled_there
+    assert (order.state, order.goods, order.taxes, order.shipping, order.fee) == (
+        state, 2298, 40, Money(350, "GBP"), Money(210, "GBP"),
+    )  # fmt: skip
+
+
+def test_the_commission_is_known_and_is_part_of_nothing_that_the_buyer_paid() -> None:
+    (with_fee,), (without,) = shown_of(fees_minor=210).sold, shown_of().sold
+    assert (with_fee.order.channel_fee, without.order.channel_fee) == (Money(210, "GBP"), None)
+    assert (with_fee.order.shipping, with_fee.order.taxes) == (without.order.shipping, without.order.taxes)
 
 
 async def test_the_source_reads_from_the_cursor_and_says_where_to_read_on() -> None:
