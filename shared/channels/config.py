@@ -23,7 +23,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 
-_KINDS = ("sandbox", "webhook")
+_KINDS = ("sandbox", "webhook", "shopify")
 
 
 class ChannelConfigError(ValueError):
@@ -86,7 +86,17 @@ class WebhookConfig(ChannelConfig):
     webhook_secret_env: Variable
 
 
-AnyChannel = Annotated[SandboxConfig | WebhookConfig, Discriminator("kind")]
+class ShopifyConfig(ChannelConfig):
+    """A Shopify shop at `base_url`; `location_id` is the location whose stock is ours. Setting a batch's stock takes two calls."""
+
+    kind: Literal["shopify"]
+    location_id: Annotated[str, Field(pattern=r"^gid://shopify/Location/\d{1,20}$")]
+    batch_size: Annotated[int, Field(ge=1, le=50)] = 50
+    key_env: Variable
+    webhook_secret_env: Variable
+
+
+AnyChannel = Annotated[SandboxConfig | WebhookConfig | ShopifyConfig, Discriminator("kind")]
 
 
 def load(path: Path) -> tuple[ChannelConfig, ...]:

@@ -42,7 +42,7 @@ def test_an_empty_file_connects_nothing(tmp_path: Path) -> None:
     [
         ('kind = "sandbox"', 'kind = "carrier pigeon"', "channel no. 1 kind"),
         ('kind = "sandbox"', "", "channel no. 1 kind"),
-        ('kind = "sandbox"', 'kind = "ebay"', "channel no. 1 kind: must be one of sandbox, webhook"),
+        ('kind = "sandbox"', 'kind = "ebay"', "channel no. 1 kind: must be one of sandbox, webhook, shopify"),
         ('kind = "sandbox"', 'kind = "webhook"', "channel no. 1 key_env: "),
         ('currency = "GBP"', 'currency = "pounds"', "channel no. 1 currency"),
         ('market = "GB"', "", "channel no. 1 market"),
