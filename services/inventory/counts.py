@@ -13,7 +13,7 @@ FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS k(sku, warehouse, inst
 CROSS JOIN LATERAL (
     SELECT sum(on_hand) FILTER (WHERE kind <> 'count') AS moved, max(occurred_at) FILTER (WHERE kind = 'count') AS counted_at
     FROM movement WHERE sku = k.sku AND warehouse = k.warehouse AND occurred_at > k.instant
-        AND kind IN ('receipt', 'count', 'write_off', 'consumed', 'restocked')
+        AND kind IN ('receipt', 'count', 'write_off', 'consumed', 'restocked', 'transfer_out', 'transfer_in', 'transfer_over')
 ) m
 """
 

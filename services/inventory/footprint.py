@@ -11,6 +11,8 @@ from services.inventory.usecases.answer_again import WHO
 from services.inventory.usecases.count_stock import CountStock
 from services.inventory.usecases.put_channel import PutChannel
 from services.inventory.usecases.put_warehouse import PutWarehouse
+from services.inventory.usecases.receive_transfer import ReceiveTransfer
+from services.inventory.usecases.ship_transfer import ShipTransfer
 from shared.contracts.logistics import ShipmentDispatched
 from shared.contracts.orders import AnswerAwaited, OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected
 from shared.contracts.support import ReturnReceived, ReturnRelocated
@@ -45,6 +47,7 @@ class Footprint:
     set_up: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     named: set[str] = field(default_factory=set[str])
     returns: set[str] = field(default_factory=set[str])
+    transfers: set[str] = field(default_factory=set[str])
     counted: dict[tuple[str, str, datetime], int] = field(default_factory=dict[tuple[str, str, datetime], int])
     goods_move: bool = False
 
@@ -127,6 +130,14 @@ def _add(message: Message, found: Footprint) -> None:
             found.goods_move = True
         case CountStock():
             found.count(body, message.moment.decided_at)
+            found.goods_move = True
+        case ShipTransfer():
+            found.free(sku for sku, _ in body.lines)
+            found.stores.add(message.moment.store_id)
+            found.goods_move = True
+        case ReceiveTransfer():
+            found.free(arrival.sku for arrival in body.arrivals)
+            found.transfers.add(body.transfer_id)
             found.goods_move = True
         case PutChannel():
             found.stores.add(message.moment.store_id)

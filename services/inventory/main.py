@@ -10,12 +10,13 @@ from services.inventory.feed_connections import feed_channels
 from services.inventory.metrics import count_reservations
 from services.inventory.repository import load_shelves, save_shelves
 from services.inventory.settings import Settings
+from services.inventory.transfers_api import router as transfers
 from shared.runtime import Service, run
 
 SERVICE = Service(
     name="inventory",
     settings=Settings,
-    api=[counts, drift, feed, router],
+    api=[counts, drift, feed, transfers, router],
     routes=routes,
     load=load_shelves,
     save=save_shelves,

@@ -22,6 +22,7 @@ from services.inventory.domain.stock import StockItem, StockLevel
 from services.inventory.feed_offers import note_offers
 from services.inventory.footprint import Footprint, footprint_of
 from services.inventory.rows import read_channels, read_warehouses
+from services.inventory.transfers import read_skus_of_transfers, read_transfers, save_transfers
 from shared.contracts.values import Allocation
 from shared.database import Connection, Row, Stale, columns
 from shared.jsonable import dumps
@@ -46,6 +47,7 @@ async def load_shelves(messages: Sequence[Message], connection: Connection) -> S
     for part in await _read_held(touched, connection):
         touched.order(part.order_id)
         touched.free([part.sku])
+    touched.free(await read_skus_of_transfers(touched.transfers, connection))
     rounds = {key: await _read_round(key, connection) for key in sorted(touched.rounds)}
     _lower(touched, await read_since(touched.counted, connection))  # once more behind the lock
     locked = await _lock_items(await _skus_to_lock(touched, rounds, connection), connection)
@@ -67,6 +69,7 @@ async def load_shelves(messages: Sequence[Message], connection: Connection) -> S
         queues=queues,
         rounds=rounds,
         held=HeldReturns(held, dict(held)),
+        transfers=await read_transfers(touched.transfers, connection),
         counts=Counts(await read_counts(locked, connection) if touched.goods_move else {}, since),
     )
 
@@ -307,6 +310,7 @@ async def save_shelves(shelves: Shelves, connection: Connection) -> None:
     await _save_channels(shelves, connection)
     await _save_held(shelves.held, connection)
     await save_counts(shelves.counts, connection)
+    await save_transfers(shelves.transfers, connection)
     await note_offers(shelves, connection)
 
 
@@ -423,11 +427,14 @@ async def _save_reservations(reservations: Iterable[Reservation], connection: Co
 
 
 _ADD_MOVEMENTS = """
-INSERT INTO movement (sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at, occurred_at)
-SELECT sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at, occurred_at FROM unnest(
+INSERT INTO movement (
+    sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at, occurred_at, in_transit, reason
+)
+SELECT sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at, occurred_at, in_transit, reason FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
-    $10::timestamptz[]
-) WITH ORDINALITY AS m(sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at, occurred_at, nth)
+    $10::timestamptz[], $11::bigint[], $12::text[]
+) WITH ORDINALITY
+    AS m(sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at, occurred_at, in_transit, reason, nth)
 ORDER BY nth
 """
 
@@ -435,7 +442,20 @@ ORDER BY nth
 async def _add_movements(shelves: Shelves, connection: Connection) -> None:
     if shelves.ledger:
         rows = [
-            (m.sku, m.warehouse, m.kind, m.on_hand, m.reserved, m.cause, m.store_id, m.message_id, m.at, m.occurred_at)
+            (
+                m.sku,
+                m.warehouse,
+                m.kind,
+                m.on_hand,
+                m.reserved,
+                m.cause,
+                m.store_id,
+                m.message_id,
+                m.at,
+                m.occurred_at,
+                m.in_transit,
+                m.reason,
+            )
             for m in shelves.ledger
         ]
         await connection.execute(_ADD_MOVEMENTS, *columns(rows))

@@ -131,9 +131,11 @@ movement = Table(
     Column("message_id", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("occurred_at", DateTime(timezone=True), nullable=False),  # by its sender's clock
+    Column("in_transit", BigInteger, nullable=False, server_default=text("0")),
+    Column("reason", Text, nullable=False, server_default=text("''")),
     CheckConstraint(
         "kind IN ('receipt', 'count', 'snapshot', 'write_off', 'correction', 'reserved', 'released', 'expired', 'broken',"
-        " 'consumed', 'restocked')",
+        " 'consumed', 'restocked', 'transfer_out', 'transfer_in', 'transfer_damaged', 'transfer_short', 'transfer_over')",
         name="kind",
     ),
     Index("ix_movement_sku", "sku", "id"),
@@ -144,7 +146,44 @@ Index(
     movement.c.sku,
     movement.c.warehouse,
     movement.c.occurred_at,
-    postgresql_where=text("kind IN ('receipt', 'count', 'write_off', 'consumed', 'restocked')"),
+    postgresql_where=text(
+        "kind IN ('receipt', 'count', 'write_off', 'consumed', 'restocked', 'transfer_out', 'transfer_in', 'transfer_over')"
+    ),
+)
+
+# Goods on their way between warehouses. Guarded by the locks of its SKUs, which never change.
+transfer = Table(
+    "transfer",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("store_id", Text, nullable=False),
+    Column("source", Text, ForeignKey(warehouse.c.code), nullable=False),
+    Column("destination", Text, ForeignKey(warehouse.c.code), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("shipped_at", DateTime(timezone=True), nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=True),
+    Column("actor", Text, nullable=False),
+    CheckConstraint("status IN ('in_transit', 'received')", name="status"),
+    Index("ix_transfer_store", "store_id", "id"),
+)
+transfer_line = Table(
+    "transfer_line",
+    metadata,
+    Column("transfer_id", Text, ForeignKey(transfer.c.id), primary_key=True),
+    Column("sku", Text, ForeignKey(stock_item.c.sku), primary_key=True),
+    Column("shipped", BigInteger, nullable=False),
+    Column("arrived", BigInteger, nullable=False),
+    Column("damaged", BigInteger, nullable=False),
+    Column("short", BigInteger, nullable=False),
+    Column("over", BigInteger, nullable=False),
+    CheckConstraint("least(arrived, damaged, short, over) >= 0", name="units"),
+    CheckConstraint("arrived + damaged + short <= shipped", name="in_transit"),
+)
+Index(
+    "ix_transfer_line_in_transit",
+    transfer_line.c.sku,
+    postgresql_where=text("arrived + damaged + short < shipped"),
 )
 
 # The newest count of each source: its version only grows. Guarded by the SKU's lock.

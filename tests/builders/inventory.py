@@ -11,9 +11,12 @@ from services.inventory.domain.count import Counts, Since
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import EXPIRY, Shelves
 from services.inventory.domain.stock import StockItem, StockLevel
+from services.inventory.domain.transfer import Arrival
 from services.inventory.domain.warehouse import Warehouse, WarehouseKind
 from services.inventory.usecases.adjust_stock import AdjustStock
 from services.inventory.usecases.count_stock import CountedLine, CountStock
+from services.inventory.usecases.receive_transfer import ReceiveTransfer
+from services.inventory.usecases.ship_transfer import ShipTransfer
 from shared.contracts.logistics import ShipmentDispatched
 from shared.contracts.orders import OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected
 from shared.contracts.registry import Event
@@ -161,6 +164,18 @@ def a_snapshot(
     """A warehouse system's word on one SKU."""
     line = CountedLine(sku=sku, quantity=quantity, version=version, as_of=as_of)
     return CountStock(source=source, warehouse=warehouse, lines=(line,))
+
+
+def shipped(*lines: tuple[str, int], source: str = "BER", destination: str = "NJ") -> ShipTransfer:
+    return ShipTransfer(source=source, destination=destination, reason="a reason", lines=lines)
+
+
+def arrived(sku: str = "MUG", received: int = 0, damaged: int = 0, reason: str = "a reason") -> Arrival:
+    return Arrival(sku=sku, received=received, damaged=damaged, reason=reason)
+
+
+def a_transfer_receipt(transfer_id: str, *found: Arrival, complete: bool = False, reason: str = "") -> ReceiveTransfer:
+    return ReceiveTransfer(transfer_id=transfer_id, arrivals=found, complete=complete, reason=reason)
 
 
 class Play:

@@ -15,7 +15,15 @@ CLOCK_SKEW = timedelta(seconds=60)
 """By how much a source's clock may be ahead of ours. Such a count is taken as true now."""
 
 PHYSICAL = frozenset(
-    {MovementKind.RECEIPT, MovementKind.WRITE_OFF, MovementKind.CONSUMED, MovementKind.RESTOCKED},
+    {
+        MovementKind.RECEIPT,
+        MovementKind.WRITE_OFF,
+        MovementKind.CONSUMED,
+        MovementKind.RESTOCKED,
+        MovementKind.TRANSFER_OUT,
+        MovementKind.TRANSFER_IN,
+        MovementKind.TRANSFER_OVER,
+    },
 )
 """Movements of goods. Counts and corrections move no goods: they put the books right about goods that a later count has seen."""
 

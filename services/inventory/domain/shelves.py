@@ -15,6 +15,7 @@ from services.inventory.domain.held import HeldReturns
 from services.inventory.domain.movement import Movement, MovementKind
 from services.inventory.domain.reservation import HOLD, NEVER, Happening, Reservation, Status, Step
 from services.inventory.domain.stock import StockItem
+from services.inventory.domain.transfer import Arrival, Transfer, Transfers
 from services.inventory.domain.warehouse import Warehouse
 from shared.contracts.inventory import ReservationCommitted, StockChanged, StockReserved
 from shared.contracts.values import Allocation
@@ -45,6 +46,7 @@ class Shelves:
     rounds: dict[str, Round] = field(default_factory=dict[str, Round])  # by the key of the announcement
     held: HeldReturns = field(default_factory=HeldReturns)
     counts: Counts = field(default_factory=Counts)
+    transfers: Transfers = field(default_factory=Transfers)
 
     ledger: list[Movement] = field(default_factory=list[Movement])
     adjustments: list[Adjustment] = field(default_factory=list[Adjustment])
@@ -152,6 +154,30 @@ class Shelves:
         self._enter(MovementKind.SNAPSHOT, count.sku, count.warehouse, cause, count.store_id, now, count.change)
         return broken
 
+    def ship(self, transfer: Transfer, now: Moment) -> None:
+        """Goods leave for another warehouse: at most what is available, whoever calls has seen to that."""
+        for line in transfer.lines.values():
+            kind, away = MovementKind.TRANSFER_OUT, line.shipped
+            self._enter(kind, line.sku, transfer.source, transfer.id, transfer.store_id, now, -away, in_transit=away)
+        self.transfers.ship(transfer)
+
+    def receive(
+        self, transfer: Transfer, arrivals: Iterable[Arrival], *, complete: bool, reason: str, now: Moment
+    ) -> None:
+        """What came of a transfer is on the shelf; what did not, or is damaged, is in transit no longer."""
+        for sku, entry in transfer.receive(arrivals, complete=complete, reason=reason, now=now.decided_at):
+            self._enter(
+                entry.kind,
+                sku,
+                transfer.destination,
+                transfer.id,
+                transfer.store_id,
+                now,
+                entry.on_hand,
+                in_transit=entry.in_transit,
+                reason=entry.reason,
+            )
+
     def settle(self, effects: Iterable[Effect], now: Moment) -> list[Effect]:
         """The end of every decision that moved stock: waiting orders are served first, then the new state is told."""
         return [*effects, *self._serve_waiting(now), *self._announce(now)]
@@ -235,6 +261,9 @@ class Shelves:
         now: Moment,
         on_hand: int,
         reserved: int = 0,
+        *,
+        in_transit: int = 0,
+        reason: str = "",
     ) -> None:
         self.item(sku).level(warehouse).move(on_hand=on_hand, reserved=reserved)
         entry = Movement(
@@ -248,6 +277,8 @@ class Shelves:
             message_id=now.message_id,
             at=now.decided_at,
             occurred_at=now.occurred_at,
+            in_transit=in_transit,
+            reason=reason,
         )
         self.ledger.append(entry)
         if on_hand or reserved:

@@ -15,12 +15,14 @@ from services.inventory.domain.movement import Movement
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import EXPIRY, WAITING_RETRY, Shelves
 from services.inventory.domain.stock import StockItem, StockLevel
+from services.inventory.domain.transfer import Transfer, Transfers
 from services.inventory.domain.warehouse import Warehouse, WarehouseKind
 from services.inventory.footprint import footprint_of
 from services.inventory.usecases.put_warehouse import PutWarehouse
 from shared.contracts.support import ReturnRelocated
 from shared.contracts.values import Grade
 from shared.effects import Due
+from shared.ids import derive_id
 from shared.messaging.message import Message
 from tests.builders.inventory import (
     BERLIN,
@@ -30,8 +32,10 @@ from tests.builders.inventory import (
     STORE,
     a_moment,
     a_snapshot,
+    a_transfer_receipt,
     allocated,
     an_adjustment,
+    arrived,
     cancelled,
     confirmed,
     dispatched,
@@ -39,6 +43,7 @@ from tests.builders.inventory import (
     placed,
     rejected,
     returned,
+    shipped,
 )
 
 SKUS = ("CAP", "MUG", "PEN")
@@ -65,6 +70,7 @@ class MemoryStore:
     warehouses: dict[str, Warehouse] = field(default_factory=_warehouses)
     held: dict[Key, HeldUnits] = field(default_factory=dict[Key, HeldUnits])
     counts: dict[tuple[str, str, str], Count] = field(default_factory=dict[tuple[str, str, str], Count])
+    transfers: dict[str, Transfer] = field(default_factory=dict[str, Transfer])
 
     def load(self, messages: Sequence[Message]) -> Shelves:
         named = {getattr(message.body, "order_id", getattr(message.body, "key", "")) for message in messages}
@@ -82,6 +88,9 @@ class MemoryStore:
             },
             queues=dict.fromkeys(SKUS),
             held=HeldReturns(dict(self.held), dict(self.held)),
+            transfers=Transfers(
+                {key: replace(known, lines=dict(known.lines)) for key, known in self.transfers.items()}
+            ),
             counts=Counts(
                 dict(self.counts),
                 {
@@ -100,6 +109,7 @@ class MemoryStore:
         self.warehouses.update(state.put_warehouses)
         self.held = dict(state.held.units)
         self.counts.update(state.counts.taken)
+        self.transfers = dict(state.transfers.by_id)
 
     def rows(self) -> Any:
         levels = {
@@ -110,7 +120,22 @@ class MemoryStore:
         }
         versions = {item.sku: item.version for item in self.items.values() if item.version}
         reservations = {order: replace(held, changed=False) for order, held in self.reservations.items()}
-        return levels, versions, reservations, self.ledger, self.adjustments, self.held, self.counts
+        return (
+            levels,
+            versions,
+            reservations,
+            self.ledger,
+            self.adjustments,
+            self.held,
+            self.counts,
+            self._transfer_rows(),
+        )
+
+    def _transfer_rows(self) -> dict[str, Any]:
+        return {
+            key: (known.status, sorted(known.lines.values(), key=lambda line: line.sku))
+            for key, known in self.transfers.items()
+        }
 
 
 def _copy_item(item: StockItem) -> StockItem:
@@ -169,6 +194,19 @@ bodies: st.SearchStrategy[object] = st.one_of(
         st.integers(0, 40),
         st.sampled_from(["wms", "erp"]),
         _places,
+    ),
+    st.builds(
+        lambda lines, places: shipped(*lines, source=places[0].code, destination=places[1].code),
+        st.lists(st.tuples(_skus, _quantities), min_size=1, max_size=2, unique_by=lambda line: line[0]),
+        st.permutations(WAREHOUSES),
+    ),
+    st.builds(  # of whatever message: most are none, the first ones often are
+        lambda number, found, complete: a_transfer_receipt(
+            derive_id("trf", a_moment(number).message_id), found, complete=complete, reason="a reason"
+        ),
+        st.integers(1, 40),
+        st.builds(arrived, _skus, st.integers(0, 4), st.integers(0, 1)),
+        st.booleans(),
     ),
 )
 

@@ -15,8 +15,10 @@ from services.inventory.domain.reservation import HOLDING, Status
 from shared.contracts.values import Grade
 from tests.builders.inventory import (
     a_snapshot,
+    a_transfer_receipt,
     allocated,
     an_adjustment,
+    arrived,
     cancelled,
     confirmed,
     dispatched,
@@ -24,6 +26,7 @@ from tests.builders.inventory import (
     placed,
     rejected,
     returned,
+    shipped,
 )
 
 SKUS = ("CAP", "MUG")
@@ -34,14 +37,18 @@ skus = st.sampled_from(SKUS)
 
 
 class Stage(Protocol):
-    """Something that behaves like inventory, empty at first, with the warehouse BER."""
+    """Something that behaves like inventory, empty at first, with the warehouses BER and NGB, whose goods no order here may have."""
 
     def __call__(self, body: object) -> bool:
         """Let a message be decided. Returns whether it was refused."""
         ...
 
-    def level(self, sku: str) -> tuple[int, int]:
+    def level(self, sku: str, warehouse: str = "BER") -> tuple[int, int]:
         """(on hand, reserved)."""
+        ...
+
+    def transfers(self) -> list[tuple[str, int]]:
+        """(Id, units in transit) of every transfer, in the order of their shipping."""
         ...
 
     def status(self, number: int) -> Status:
@@ -59,6 +66,14 @@ class ModelOrder:
 
 
 @dataclass
+class ModelTransfer:
+    sku: str
+    left: int
+    home: bool  # to BER
+    open: bool = True
+
+
+@dataclass
 class Model:
     """Units on the shelf; an order holds exactly its demand or nothing."""
 
@@ -67,6 +82,9 @@ class Model:
     moved: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SKUS, 0))  # goods that came and left
     counted: set[str] = field(default_factory=set)  # by hand
     versions: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SKUS, 0))  # of the warehouse system
+
+    far: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SKUS, 0))  # on hand in NGB
+    transfers: list[ModelTransfer] = field(default_factory=list)
 
     def held(self, sku: str) -> int:
         return sum(order.demand.get(sku, 0) for order in self.orders.values() if order.state == "holds")
@@ -190,6 +208,48 @@ class InventoryAgainstModel(RuleBasedStateMachine):
         if version > self.model.versions[sku] and sku not in self.model.counted:
             self.model.versions[sku] = version
             self.model.set_on_hand(sku, max(0, quantity + self.model.moved[sku]))
+
+    @rule(sku=skus, quantity=quantities, home=st.booleans())
+    def ship(self, sku: str, quantity: int, home: bool) -> None:
+        """What is free may leave, and is nowhere until it is received."""
+        source, destination = ("NGB", "BER") if home else ("BER", "NGB")
+        refused = self.play(shipped((sku, quantity), source=source, destination=destination))
+        free = self.model.far[sku] if home else self.model.free(sku)
+        assert refused == (quantity > free)
+        if refused:
+            return
+        self.model.transfers.append(ModelTransfer(sku, quantity, home))
+        if home:
+            self.model.far[sku] -= quantity
+        else:
+            self.model.on_hand[sku] -= quantity
+            self.model.moved[sku] -= quantity
+
+    @rule(nth=st.integers(0, 9), received=st.integers(0, 4), damaged=st.integers(0, 2), complete=st.booleans())
+    def receive(self, nth: int, received: int, damaged: int, complete: bool) -> None:
+        """What came is there, good ones beyond what was shipped too; damaged and missing ones are gone."""
+        if nth >= len(self.model.transfers):
+            return
+        transfer = self.model.transfers[nth]
+        found = arrived(transfer.sku, received, damaged)
+        transfer_id, _ = self.play.transfers()[nth]
+        refused = self.play(a_transfer_receipt(transfer_id, found, complete=complete, reason="a reason"))
+        assert refused == (not transfer.open or damaged > transfer.left)
+        if refused:
+            return
+        transfer.left = 0 if complete else max(0, transfer.left - damaged - received)
+        transfer.open = transfer.left > 0
+        if transfer.home:
+            self.model.moved[transfer.sku] += received
+            self.model.set_on_hand(transfer.sku, self.model.on_hand[transfer.sku] + received)
+        else:
+            self.model.far[transfer.sku] += received
+
+    @invariant()
+    def transfers_agree(self) -> None:
+        assert [left for _, left in self.play.transfers()] == [transfer.left for transfer in self.model.transfers]
+        for sku in SKUS:
+            assert self.play.level(sku, "NGB") == (self.model.far[sku], 0)
 
     @invariant()
     def counters_agree(self) -> None:
