@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import hmac
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -66,6 +66,7 @@ _OPEN_WORK = frozenset({"OPEN", "IN_PROGRESS"})
 _LONGEST_REST_S = 60.0
 _REST_S = 1.0
 _MOST_PAGES = 10
+_AT_ONCE = 50  # SKUs of one search
 _MOST_DETAIL = 300
 _KEYS = uuid.UUID("6f0a6f0e-6a55-4d3c-9a3a-0b6c0f2f9d11")  # of the idempotency keys that are made of ours
 
@@ -243,30 +244,29 @@ class ShopifyGateway:
     async def _stocked(self, skus: Sequence[str]) -> dict[str, list[Item]]:
         found: dict[str, list[Item]] = {sku: [] for sku in skus}
 
-        async def page(after: str | None) -> PageInfo:
+        async def page(query: str, after: str | None) -> PageInfo:
             said = await self._ask(
-                StockedPage, ask.STOCK_OF_SKUS, query=_any_of(skus), location=self._config.location_id, after=after
+                StockedPage, ask.STOCK_OF_SKUS, query=query, location=self._config.location_id, after=after
             )
             for variant in said.product_variants.nodes:
                 if variant.sku in found:  # the search also finds what is only alike
                     found[variant.sku].append(variant.inventory_item)
             return said.product_variants.page_info
 
-        await _to_the_end(page)
+        await _search(skus, page)
         return found
 
     async def _products(self, skus: Sequence[str], refused: dict[str, str]) -> dict[str, list[Variant]]:
         found: dict[str, list[Variant]] = {sku: [] for sku in skus}
 
-        async def page(after: str | None) -> PageInfo:
-            said = await self._ask(VariantPage, ask.VARIANTS, query=_any_of(skus), after=after)
+        async def page(query: str, after: str | None) -> PageInfo:
+            said = await self._ask(VariantPage, ask.VARIANTS, query=query, after=after)
             for variant in said.product_variants.nodes:
                 if variant.sku in found:
                     found[variant.sku].append(variant)
             return said.product_variants.page_info
 
-        if skus:
-            await _to_the_end(page)
+        await _search(skus, page)
         products: dict[str, list[Variant]] = {}
         for sku, variants in found.items():
             if len(variants) == 1:
@@ -373,14 +373,17 @@ def _read(model: type[M], said: Any) -> M:
         raise ChannelSilent(f"an answer that is not Shopify's: {error.error_count()} errors") from None
 
 
-async def _to_the_end(page: Callable[[str | None], Any]) -> None:
-    after: str | None = None
-    for _ in range(_MOST_PAGES):
-        info: PageInfo = await page(after)
-        if not info.has_next_page:
-            return
-        after = info.end_cursor
-    raise ChannelRefused("sku.search", "the shop's search finds far more than the SKUs that were asked for")
+async def _search(skus: Sequence[str], page: Callable[[str, str | None], Awaitable[PageInfo]]) -> None:
+    for first in range(0, len(skus), _AT_ONCE):
+        query = _any_of(skus[first : first + _AT_ONCE])
+        after: str | None = None
+        for _ in range(_MOST_PAGES):
+            info = await page(query, after)
+            if not info.has_next_page:
+                break
+            after = info.end_cursor
+        else:
+            raise ChannelRefused("sku.search", "the shop's search finds far more than the SKUs that were asked for")
 
 
 def _any_of(skus: Iterable[str]) -> str:

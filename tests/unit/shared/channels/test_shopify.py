@@ -290,6 +290,13 @@ async def test_a_listing_is_a_price_of_a_variant_that_is_there() -> None:
     ]
 
 
+async def test_many_skus_are_looked_for_fifty_at_once() -> None:
+    shop = Shop(Variants=[variants(), variants()])
+    said = await shop.told(lambda channel: channel.withdraw([f"S{number}" for number in range(60)]))
+    assert [each["query"].count("sku:") for each in shop.variables("Variants")] == [50, 10]
+    assert {each.result for each in said} == {"refused"}
+
+
 async def test_a_product_is_withdrawn_only_with_all_of_its_skus() -> None:
     shop = Shop(
         Variants=variants(offered("A", 1, 2, 11), offered("B", 1, 2, 12), offered("C", 2, 2, 21)),
