@@ -143,6 +143,22 @@ async def test_a_cancellation_of_the_buyer_there_ends_the_order_here(fair: Fair)
     assert await fair.bench.database.fetchval("SELECT status FROM orders") == "cancelled"
 
 
+async def test_what_the_market_ships_from_its_own_warehouse_is_counted_with_its_end_and_is_no_order_here(
+    fair: Fair,
+) -> None:
+    await fair.say("PUT", "/behaviour", notices_lost=9)
+    kept = await fair.buy(fulfilled_by="channel")
+    given_back = await fair.buy(fulfilled_by="channel", sku="ONLY-THERE")
+    await fair.read()
+    await fair.say("POST", f"/purchases/{given_back}/cancel", reason="changed mind")
+    await fair.read()
+    async with fair.bench.client as client:
+        counted = (await client.get("/v1/channels/bazaar/fulfilled-there")).json()["data"]
+    assert {order["external_id"]: order["state"] for order in counted} == {kept: "open", given_back: "cancelled"}
+    assert {order["total"]["amount"] for order in counted} == {"1998"}
+    assert await fair.bench.published(OrderPlaced) == []
+
+
 async def test_our_cancellation_ends_the_order_there_with_its_reason(fair: Fair) -> None:
     await fair.say("PUT", "/behaviour", notices_lost=9)
     await fair.buy()
