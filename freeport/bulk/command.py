@@ -22,7 +22,7 @@ from freeport.platform import Platform
 T = TypeVar("T")
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 
-bulk = typer.Typer(help="Products in bulk, from and to CSV files.", no_args_is_help=True)
+bulk = typer.Typer(help="Products in bulk, from and to CSV and XLSX files.", no_args_is_help=True)
 importing = typer.Typer(help="A file over what is there.", no_args_is_help=True)
 exporting = typer.Typer(help="What is there as a file that imports again unchanged.", no_args_is_help=True)
 bulk.add_typer(importing, name="import")
@@ -39,13 +39,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 @importing.command("products")
 def import_products(
-    file: Annotated[Path, typer.Argument(help="CSV; delimiter and encoding are found out.")],
+    file: Annotated[Path, typer.Argument(help="CSV or XLSX; form, delimiter and encoding are found out.")],
     names: Annotated[
         list[str] | None, typer.Option("--map", help='Our column and the file\'s: "sku=Item no"; may be repeated.')
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; tell what would change.")] = False,
     rejects: Annotated[
-        Path | None, typer.Option("--rejects", help="Write refused rows here, with a column that says why.")
+        Path | None,
+        typer.Option(
+            "--rejects", help="Write refused rows here (CSV, or XLSX by the name), with a column that says why."
+        ),
     ] = None,
     decimal: Annotated[
         Literal["auto", "point", "comma"], typer.Option(help="The decimal sign; auto refuses what may be either.")
@@ -91,7 +94,7 @@ def import_products(
 
 @exporting.command("products")
 def export_products(
-    file: Annotated[Path, typer.Argument(help="CSV; written over if it is there.")],
+    file: Annotated[Path, typer.Argument(help="CSV, or XLSX if the name ends so; written over if it is there.")],
     delimiter: Annotated[
         Literal["comma", "semicolon", "tab"], typer.Option(help="What parts cells; semicolon where commas are decimal.")
     ] = "comma",

@@ -9,13 +9,16 @@ from typing import Any
 import orjson
 
 from freeport.api import Api
-from freeport.bulk import sheet
+from freeport.bulk import sheet, table
 from freeport.bulk.cells import DecimalSign
 from freeport.bulk.product_columns import Column, Product, cells, find_column, lay_over, ordered, pointed_at, value
 from freeport.bulk.spool import Spool
 
 WHY = "why"
 """The column that a file of rejects has more than what was read; an import does not read it."""
+
+IDENTIFIERS = frozenset({"sku", "hs_code"})
+"""Columns whose cells are texts even if they are digits alone."""
 
 _PAGE = 200
 _BATCH = 500
@@ -102,18 +105,18 @@ class Import:
 
     async def run(self, path: Path) -> Report:
         """Read, compare, and unless it is a dry run send. Raises SheetError, Problem, TimeoutError."""
-        form = sheet.look_at(path)
+        form = table.look_at(path)
         currencies = {
             market["code"]: market["currency"] for market in (await self._api.get("catalog", "/v1/markets"))["data"]
         }
-        table = sheet.read(path, form)
-        names = [sheet.unguard(name) for name in next(table)[1]]
+        rows = table.read(path, form, self._options.decimal)
+        names = [sheet.unguard(name) for name in next(rows)[1]]
         self._names, self._delimiter = names, form.delimiter
         header = _header(names, self._options, currencies)
         report = Report(
             encoding=form.encoding, delimiter=form.delimiter, ignored=header.ignored, dry_run=self._options.dry_run
         )
-        for row, line in table:
+        for row, line in rows:
             report.rows += 1
             self._read(row, line, header)
         self._tell(f"{report.rows} rows read; reading the catalog")
@@ -127,7 +130,7 @@ class Import:
         """The refused rows as they were, with a column more that says why: to be mended and imported again. After `run`."""
         names = self._names
         keep = [index for index, name in enumerate(names) if name.strip().lower() != WHY]
-        with sheet.writing(path, self._delimiter) as write:
+        with table.writing(path, self._delimiter) as write:
             write([*(names[index] for index in keep), WHY])
             for line, why in self._spool.rejects():
                 padded = [*line, *[""] * (len(names) - len(line))]
@@ -142,6 +145,12 @@ class Import:
         for index, column in header.columns.items():
             cell = sheet.unguard(line[index]) if index < len(line) else ""
             try:
+                if isinstance(cell, sheet.Odd):
+                    raise ValueError(cell.why)
+                if isinstance(cell, sheet.Number) and column.field in IDENTIFIERS:
+                    raise ValueError(
+                        "a number, whose leading zeros are lost: format the column as text, enter it again"
+                    )
                 if cell.strip():
                     said[column.name] = value(column, cell, self._options.decimal)
                 elif column.field == "sku":
@@ -267,7 +276,7 @@ async def export(api: Api, spool: Spool, path: Path, delimiter: str) -> int:
         columns.update(cells(product))
     chosen = ordered([*columns])
     written = 0
-    with sheet.writing(path, delimiter) as write:
+    with table.writing(path, delimiter) as write:
         write([column.name for column in chosen])
         for product in spool.products():
             row = cells(product)

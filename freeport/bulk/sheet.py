@@ -30,6 +30,25 @@ class Form:
     delimiter: str
 
 
+class Number(str):
+    """A cell that is a number, not a text: of an identifier a spreadsheet has dropped leading zeros."""
+
+    __slots__ = ()
+
+
+class Odd(str):
+    """A cell that says nothing that could be meant; `why` says why."""
+
+    __slots__ = ("why",)
+
+    def __new__(cls, text: str, why: str) -> "Odd":
+        cell = super().__new__(cls, text)
+        cell.why = why
+        return cell
+
+    why: str
+
+
 class Writer(Protocol):
     def __call__(self, cells: Iterable[str], /) -> object: ...
 
@@ -49,13 +68,13 @@ def read(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
     """Rows with their number in a spreadsheet (the header is 1), as they are; empty ones are left out. Raises SheetError."""
     csv.field_size_limit(_LONGEST_CELL)
     with path.open(encoding=form.encoding, newline="") as file:
-        table = csv.reader(file, delimiter=form.delimiter, strict=True)
+        rows = csv.reader(file, delimiter=form.delimiter, strict=True)
         try:
-            for number, cells in enumerate(table, start=1):
+            for number, cells in enumerate(rows, start=1):
                 if any(cell.strip() for cell in cells):
                     yield number, cells
         except csv.Error as error:
-            raise SheetError(f"line {table.line_num}: {error}") from error
+            raise SheetError(f"line {rows.line_num}: {error}") from error
 
 
 @contextmanager

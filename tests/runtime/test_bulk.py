@@ -1,21 +1,24 @@
 """`freeport bulk` as a person at the command line sees it, over catalog's own rules behind a scripted transport."""
 
 import json
+import shlex
+import zipfile
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import httpx
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from freeport import cli
 from freeport.api import Api
-from freeport.bulk import cells, command, sheet
+from freeport.bulk import cells, command, sheet, xlsx
 from freeport.errors import StartupError
 from freeport.platform import Platform
 from services.catalog.domain.catalog import Catalog
@@ -27,6 +30,7 @@ from shared.effects import Moment, Reply
 
 KEY = "sk_test_1"
 STORE = "str_1"
+PAGE = (Path(__file__).parents[2] / "docs/bulk.md").read_text("utf-8")
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 MUG = {
@@ -178,19 +182,20 @@ def counts(told: str) -> dict[str, int]:
 
 def test_an_export_imports_again_unchanged_and_sends_nothing(run: Run, store: Store, tmp_path: Path) -> None:
     store.put(MUG, PEN)
-    file = tmp_path / "out.csv"
-    assert run("export", "products", file) == (0, f"2 products in {file}\n")
-    for more in ((), ("--clear",)):
-        code, told = run("import", "products", file, "--json", *more)
-        assert (code, counts(told)) == (0, {"unchanged": 2})
+    for name in ("out.csv", "out.xlsx"):
+        file = tmp_path / name
+        assert run("export", "products", file) == (0, f"2 products in {file}\n")
+        for more in ((), ("--clear",)):
+            code, told = run("import", "products", file, "--json", *more)
+            assert (code, counts(told)) == (0, {"unchanged": 2})
     assert store.batches == []
 
 
 def test_an_export_makes_the_same_products_in_an_empty_catalog(run: Run, store: Store, tmp_path: Path) -> None:
     store.put(MUG, PEN)
     before = store.entered("MUG-01"), store.entered("PEN")
-    for delimiter in ("comma", "semicolon", "tab"):
-        file = tmp_path / f"{delimiter}.csv"
+    for delimiter, suffix in (("comma", "csv"), ("semicolon", "csv"), ("tab", "csv"), ("comma", "xlsx")):
+        file = tmp_path / f"{delimiter}.{suffix}"
         store.catalog.products = {}
         store.put(MUG, PEN)
         run("export", "products", file, "--delimiter", delimiter)
@@ -426,3 +431,135 @@ def test_a_column_is_named_as_a_spreadsheet_names_it(index: int, name: str) -> N
 def test_a_map_that_maps_nothing_is_refused(run: Run, store: Store, tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="maps nothing"):
         command._names(["sku"])
+
+
+def test_the_pages_example_is_what_is_told(run: Run, store: Store, tmp_path: Path) -> None:
+    table, commands, told = PAGE.split("```")[1:6:2]
+    store.put({"sku": "MUG-01", "titles": {"de": "Steinzeugbecher"}, "prices": [
+        {"market": "DE", "price": {"amount": "1299", "currency": "EUR"}}]})  # fmt: skip
+    file = written(tmp_path, table.strip() + "\n")
+    arguments = shlex.split(commands.strip().splitlines()[-1])[2:]
+    code, out = run(*(file if argument == "prices.csv" else argument for argument in arguments))
+    assert (code, out.strip()) == (1, told.strip())
+
+
+# ── XLSX ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def workbook(directory: Path, *rows: list[Any]) -> Path:
+    book = openpyxl.Workbook()
+    page = cast("Any", book.active)
+    for row in rows:
+        page.append(row)
+    book.save(directory / "products.xlsx")
+    return directory / "products.xlsx"
+
+
+def test_a_workbooks_numbers_are_exact_amounts_whatever_its_decimal_sign(
+    run: Run, store: Store, tmp_path: Path
+) -> None:
+    rows = [["A", "One", 12.99, 4.299, 350, True], ["B", 2026, 0.1 + 0.2, 7, 350.0, False]]
+    head = ["sku", "title:en", "price:DE", "price:KW", "weight_grams", "tax_included:DE"]
+    for sign in ("auto", "comma", "point"):
+        store.catalog.products = {}
+        code, told = run("import", "products", workbook(tmp_path, head, *rows), "--decimal", sign, "--json")
+        assert (code, counts(told), report(told)["encoding"]) == (0, {"new": 2}, "xlsx")
+        one, two = store.entered("A"), store.entered("B")
+        assert [price["price"]["amount"] for price in one["prices"]] == ["1299", "4299"]
+        assert [price["price"]["amount"] for price in two["prices"]] == ["30", "7000"]
+        assert (two["titles"], two["weight_grams"], two["prices"][0]["tax_included"]) == ({"en": "2026"}, 350, False)
+
+
+def test_what_a_spreadsheet_made_of_a_cell_is_refused_with_its_reason(run: Run, store: Store, tmp_path: Path) -> None:
+    file = workbook(
+        tmp_path,
+        ["sku", "title:en", "hs_code", "price:DE"],
+        [471100, "number", "691200", 1],
+        ["B", "hs code", 90121, 1],
+        ["C", date(2026, 5, 1), "691200", 1],
+        ["D", "never computed", "691200", "=1+1"],
+        ["E", "too fine", "691200", 1.2345],
+        ["F", "right", "0901.21", 1],
+    )
+    rejects = tmp_path / "rejects.xlsx"
+    code, told = run("import", "products", file, "--rejects", rejects, "--json")
+    assert (code, counts(told)) == (1, {"new": 1, "refused": 5})
+    assert [
+        (f"{one['letter']}{one['row']}", one["why"].partition(",")[0].partition(":")[0])
+        for one in report(told)["errors"]
+    ] == [
+        ("A2", "a number"),
+        ("C3", "a number"),
+        ("B4", "a spreadsheet made a date of it"),
+        ("D5", "a formula that was never computed"),
+        ("D6", "EUR has 2 decimals"),
+    ]
+    first, *others = xlsx.read(rejects, None)
+    assert first == (1, ["sku", "title:en", "hs_code", "price:DE", "why"])
+    assert [row[0] for _, row in others] == ["471100", "B", "C", "D", "E"]
+    assert others[3][1][3] == "'=1+1"
+
+
+def test_a_workbooks_rows_are_numbered_as_it_shows_them(tmp_path: Path) -> None:
+    file = workbook(tmp_path, ["sku"], [], ["A", None, ""], [None], ["B"])
+    assert [*xlsx.read(file, None)] == [(1, ["sku"]), (3, ["A"]), (5, ["B"])]
+
+
+@given(st.text(alphabet=st.sampled_from("a_x000D\r\n\t\x00\x1f =+'é😀\uffff"), min_size=1, max_size=20))
+def test_every_text_is_read_from_a_workbook_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    file = tmp_path_factory.mktemp("texts") / "text.xlsx"
+    with xlsx.writing(file) as write:
+        write(["sku", "text", "end"])
+        write(["A", text, "end"])
+    (_, _), (_, row) = xlsx.read(file, None)
+    assert [sheet.unguard(cell) for cell in row] == ["A", text, "end"]
+
+
+def test_a_workbook_holds_texts_and_no_formulas(run: Run, store: Store, tmp_path: Path) -> None:
+    store.put(MUG, PEN)
+    run("export", "products", tmp_path / "out.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "out.xlsx")
+    written = [cell for row in book.worksheets[0].iter_rows() for cell in row if cell.value is not None]
+    assert {(cell.data_type, cell.number_format) for cell in written} == {("s", "@")}
+    assert not [cell for cell in written if str(cell.value)[0] in "=+-@"]
+
+
+def test_a_small_file_that_unpacks_to_much_is_not_unpacked(
+    run: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bomb = workbook(tmp_path, ["sku"], ["A"])
+    with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/more.xml", b" " * 2_000_000)
+    monkeypatch.setattr(xlsx, "MOST_BYTES", 1_000_000)
+    code, told = run("import", "products", bomb)
+    assert code == 1
+    assert "it unpacks to more than is read of one file" in told
+
+
+def test_a_cell_too_long_for_a_workbook_is_never_cut(run: Run, store: Store, tmp_path: Path) -> None:
+    texts = dict.fromkeys(("en", "de"), "x" * 200)
+    store.put(MUG | {"media": [{"url": f"https://example.org/{n}" + "y" * 1500, "alt": texts} for n in range(20)]})
+    code, told = run("export", "products", tmp_path / "out.xlsx")
+    assert code == 1
+    assert "a cell of XLSX holds 32767 characters" in told
+    assert not (tmp_path / "out.xlsx").exists()
+    assert run("export", "products", tmp_path / "out.csv")[0] == 0
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 and nothing more", b""])
+def test_what_is_no_workbook_is_refused(run: Run, store: Store, tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "products.xlsx"
+    file.write_bytes(content)
+    code, told = run("import", "products", file)
+    assert code == 1
+    assert "it is no XLSX file" in told or "it is empty" in told
+
+
+def test_an_empty_workbook_and_another_zip_are_refused(run: Run, store: Store, tmp_path: Path) -> None:
+    assert "its first sheet is empty" in run("import", "products", workbook(tmp_path))[1]
+    other = tmp_path / "other.zip"
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("a.txt", "sku")
+    assert "it is no XLSX file" in run("import", "products", other)[1]
