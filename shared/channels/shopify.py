@@ -107,6 +107,8 @@ class ShopifyGateway:
             shown = found[0].shown if len(found) == 1 else None
             if len(found) != 1:
                 outcomes[update.sku] = _refused(update, f"{len(found)} variants have this SKU there")
+            elif not found[0].tracked:
+                outcomes[update.sku] = _refused(update, "its stock is not tracked there: it is sold without end")
             elif shown is None:
                 outcomes[update.sku] = _refused(update, "it is not stocked at the location")
             elif shown == update.quantity:

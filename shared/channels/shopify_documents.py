@@ -6,7 +6,7 @@ PATH = f"/admin/api/{VERSION}/graphql.json"
 STOCK_OF_SKUS = """
 query StockOfSkus($query: String!, $location: ID!, $after: String) {
   productVariants(first: 100, query: $query, after: $after) {
-    nodes { sku inventoryItem { id inventoryLevel(locationId: $location) { quantities(names: ["available"]) { quantity } } } }
+    nodes { sku inventoryItem { id tracked inventoryLevel(locationId: $location) { quantities(names: ["available"]) { quantity } } } }
     pageInfo { hasNextPage endCursor }
   }
 }
@@ -14,7 +14,7 @@ query StockOfSkus($query: String!, $location: ID!, $after: String) {
 STOCK_BY_SKU = """
 query StockBySku($location: ID!, $after: String) {
   productVariants(first: 100, sortKey: SKU, after: $after) {
-    nodes { sku inventoryItem { id inventoryLevel(locationId: $location) { quantities(names: ["available"]) { quantity } } } }
+    nodes { sku inventoryItem { id tracked inventoryLevel(locationId: $location) { quantities(names: ["available"]) { quantity } } } }
     pageInfo { hasNextPage endCursor }
   }
 }

@@ -43,6 +43,7 @@ class Level(Shape):
 
 class Item(Shape):
     id: str
+    tracked: bool
     inventory_level: Level | None = None
 
     @property

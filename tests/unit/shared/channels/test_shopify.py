@@ -83,9 +83,10 @@ class Shop:
         return [variables for operation, variables in self.asked if operation == name]
 
 
-def variant(sku: str | None, shown: int | None, item: int = 1) -> dict[str, Any]:
+def variant(sku: str | None, shown: int | None, item: int = 1, *, tracked: bool = True) -> dict[str, Any]:
     level = None if shown is None else {"quantities": [{"quantity": shown}]}
-    return {"sku": sku, "inventoryItem": {"id": f"gid://shopify/InventoryItem/{item}", "inventoryLevel": level}}
+    named = {"id": f"gid://shopify/InventoryItem/{item}", "tracked": tracked}
+    return {"sku": sku, "inventoryItem": {**named, "inventoryLevel": level}}
 
 
 def variants(*nodes: dict[str, Any], more: str | None = None) -> dict[str, Any]:
@@ -146,6 +147,12 @@ async def test_a_sku_that_is_unknown_ambiguous_or_elsewhere_is_refused_alone() -
         "AWAY": ("refused", "it is not stocked at the location"),
         "MUG": ("applied", ""),
     }
+
+
+async def test_a_sku_that_the_shop_sells_without_end_is_refused_and_not_called_in_step() -> None:
+    shop = Shop(StockOfSkus=variants(variant("MUG", 7, tracked=False)))
+    (said,) = await shop.told(setting(StockUpdate("MUG", 7, 1)))
+    assert (said.result, said.detail) == ("refused", "its stock is not tracked there: it is sold without end")
 
 
 async def test_what_the_shop_refuses_is_left_out_and_the_rest_is_told_again() -> None:
