@@ -9,6 +9,7 @@ from services.inventory import feed_metrics
 from services.inventory.domain.feed import ChannelKey, ChannelState, Limits, Standing, backoff_s, judge
 from services.inventory.domain.shelves import ANNOUNCE
 from services.inventory.feed_offers import CLOCK, become
+from services.inventory.feed_requests import asking
 from shared.database import Database
 
 _log = structlog.get_logger()
@@ -79,11 +80,13 @@ SELECT h.state, h.lag_s, extract(epoch FROM now() - h.since)::float8 AS for_s,
         AND o.acked_version < o.version AND o.refused_code <> '') AS refused
 FROM channel_health h WHERE h.store_id = $1 AND h.channel = $2
 """
-# Another replica may have judged it meanwhile: its word stands.
-_JUDGE = """
-UPDATE channel_health SET state = $3, lag_s = $4, delay_s = $5, since = CASE WHEN state = $3 THEN since ELSE now() END
-WHERE store_id = $1 AND channel = $2 AND state = $6 AND lag_s = $7 RETURNING 1
-"""
+# Another replica may have judged it meanwhile: its word stands. Who was fenced may have been restored from a backup.
+_JUDGE = f"""
+WITH judged AS (UPDATE channel_health SET state = $3, lag_s = $4, delay_s = $5, since = CASE WHEN state = $3 THEN since ELSE now() END
+WHERE store_id = $1 AND channel = $2 AND state = $6 AND lag_s = $7 RETURNING 1),
+compared AS ({asking("SELECT $1, $2, false, 'fence' FROM judged WHERE $6 = 'fenced' AND $3 <> 'fenced'")})
+SELECT true FROM judged
+"""  # noqa: S608 (constants)
 
 
 @dataclass(frozen=True, slots=True)

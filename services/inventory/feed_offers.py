@@ -16,6 +16,7 @@ from typing import Literal
 
 from services.inventory.domain.feed import ChannelKey, Limits, Urgency
 from services.inventory.domain.shelves import Shelves
+from services.inventory.feed_requests import asking
 from shared.channels.port import StockUpdate
 from shared.database import Connection, Database, columns
 
@@ -45,7 +46,7 @@ SELECT h.store_id, h.channel, t.sku, t.available, q.quantity, {CLOCK},
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS t(store_id, channel, sku, available)
 JOIN channel_health h ON h.store_id = t.store_id AND h.channel = t.channel AND h.connected
 CROSS JOIN LATERAL (SELECT CASE h.state WHEN 'fenced' THEN 0 ELSE t.available END AS quantity) AS q
-ORDER BY h.store_id, h.channel, t.sku
+ORDER BY h.store_id, h.channel, t.sku COLLATE "C"
 ON CONFLICT (store_id, channel, sku) DO UPDATE SET wanted = excluded.wanted, quantity = excluded.quantity,
     version = CASE WHEN o.quantity = excluded.quantity THEN o.version ELSE greatest(o.version + 1, excluded.version) END,
     urgency = CASE WHEN o.quantity = excluded.quantity THEN o.urgency ELSE {_URGENCY.format(new="excluded.quantity")} END,
@@ -168,7 +169,7 @@ class Outcome:
     detail: str = ""
 
 
-# A version that the channel has beaten although we know of no newer one: we have lost something, and go above it.
+# A version that the channel has beaten although we know of no newer one: we have lost something, go above it, and ask for a comparison.
 _LOST = "s.result = 'stale' AND s.version = o.version AND s.version > o.acked_version"
 _APPLIED = "s.result = 'applied' AND s.version >= o.acked_version AND s.version <= o.version"
 _REFUSED = "s.result = 'refused' AND s.version > o.acked_version"
@@ -197,6 +198,8 @@ WITH said AS (
         next_at = CASE WHEN s.refused THEN now() + make_interval(secs => $10 * 2 ^ least(o.refusals, 6))
             WHEN s.result = 'pending' AND s.version = o.version THEN now() + make_interval(secs => $11) ELSE o.next_at END
     FROM said s WHERE o.store_id = $1 AND o.channel = $2 AND o.sku = s.sku
+), compared AS (
+    {asking("SELECT $1, $2, false, 'newer_version' WHERE 0 < (SELECT count(*) FROM said WHERE lost)")}
 )
 SELECT sku, result, applied, lost, refused, was, extract(epoch FROM clock_timestamp() - waiting_since)::float8 AS delay_s FROM said
 """  # noqa: S608 (constants)

@@ -1,8 +1,10 @@
 """Reading how channels answer and what they are offered. A store sees only its own."""
 
-from services.inventory.feed_schemas import FeedOut, OfferOut
+from services.inventory.domain.feed import ChannelKey
+from services.inventory.feed_requests import ask
+from services.inventory.feed_schemas import FeedOut, OfferOut, ResyncOut
 from shared.database import Database
-from shared.errors import not_found
+from shared.errors import Refusal, Refused, not_found
 from shared.http import Page, decode_cursor, page
 
 _FEED = """
@@ -11,7 +13,7 @@ SELECT h.channel, h.connected, h.state, h.since, h.delay_s, h.lag_s, h.silent_si
     count(o.sku) FILTER (WHERE o.refused_code <> '') AS refused,
     min(o.waiting_since) FILTER (WHERE o.acked_version < o.version AND o.refused_code = '') AS oldest_pending_since
 FROM channel_health h LEFT JOIN channel_offer o USING (store_id, channel)
-WHERE h.store_id = $1 AND h.channel = $2 GROUP BY h.store_id, h.channel
+WHERE h.store_id = $1 AND ($2::text IS NULL OR h.channel = $2) GROUP BY h.store_id, h.channel ORDER BY h.channel
 """
 
 
@@ -21,6 +23,12 @@ async def feed(database: Database, store_id: str, channel: str) -> FeedOut:
     if row is None:
         raise not_found("channel", channel)
     return FeedOut(**row)
+
+
+async def feeds(database: Database, store_id: str) -> Page[FeedOut]:
+    """How every channel answers that was ever connected, by name."""
+    rows = await database.fetch(_FEED, store_id, None)
+    return Page(data=[FeedOut(**row) for row in rows], has_more=False, next=None)
 
 
 _OFFERS = """
@@ -44,3 +52,33 @@ async def offers(
         raise not_found("channel", channel)
     rows = await database.fetch(_OFFERS, store_id, channel, place and place[0], state, limit + 1)
     return page([OfferOut(**row) for row in rows], limit, lambda offer: [offer.sku])
+
+
+_RESYNC = """
+SELECT channel, dry_run, CASE WHEN done = asked THEN 'finished' WHEN started_at IS NULL THEN 'waiting' ELSE 'running' END AS state,
+    asked AS request, cause, requested_at, started_at, finished_at, passes, pages, lines, different AS differences, first,
+    pass_different AS still_different, refused, moving, CASE WHEN done = asked THEN pass_different = 0 AND refused = 0 END AS equal, error
+FROM channel_resync WHERE store_id = $1 AND channel = $2 AND dry_run = $3
+"""
+
+
+async def resync(database: Database, key: ChannelKey, *, dry_run: bool) -> ResyncOut:
+    """The newest comparison of the kind. Raises Refused `resync.not_found` where none was ever asked for."""
+    row = await database.fetchrow(_RESYNC, *key, dry_run)
+    if row is None:
+        raise not_found("resync", key.channel)
+    return ResyncOut(**row)
+
+
+async def ask_resync(database: Database, key: ChannelKey, *, dry_run: bool) -> ResyncOut:
+    """Ask for one. Raises Refused `channel.not_found`, or `channel.not_connected` where nobody is there to take it."""
+    if await ask(database, key, dry_run=dry_run):
+        return await resync(database, key, dry_run=dry_run)
+    known = await feed(database, *key)
+    raise Refused(
+        Refusal(
+            code="channel.not_connected",
+            detail=f"{known.channel} is not connected any more",
+            clears_with="the channel in the file of channels",
+        )
+    )

@@ -1,12 +1,12 @@
 """What the API shows of the feed."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from services.inventory.domain.feed import ChannelState
-from shared.http import View
+from shared.http import Body, View, examples
 
 
 class FeedOut(View):
@@ -47,3 +47,49 @@ class OfferOut(View):
     refused_code: str
     refused_detail: str
     next_try_at: Annotated[datetime | None, Field(description="Of a refused one.")]
+
+
+class ResyncIn(Body):
+    """`dry_run` only tells the difference; without it what differs is told again."""
+
+    model_config = examples({"dry_run": True})
+
+    dry_run: StrictBool = False
+
+
+class DifferenceOut(View):
+    """A SKU that the channel shows other than it acknowledged: what it shows, null where it does not at all, and what it shall show."""
+
+    sku: str
+    theirs: int | None
+    ours: int
+
+
+class ResyncOut(View):
+    """A comparison of both sides: the newest one, of the kind that was asked about.
+
+    A pass reads every page. After a pass that found something, the channel is told again, and another pass looks again; a dry run
+    has one. `equal`: the last pass found no SKU that differs and none that the channel refuses to take.
+    """
+
+    channel: str
+    dry_run: bool
+    state: Literal["waiting", "running", "finished"]
+    request: Annotated[int, Field(description="Numbers the requests of this kind; one covers all before it.")]
+    cause: Annotated[
+        Literal["asked", "newer_version", "fence"],
+        Field(description="Asked for; the channel knew a newer version than ours; it had been silent."),
+    ]
+    requested_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    passes: Annotated[int, Field(description="Finished ones, since it was asked for last.")]
+    pages: Annotated[int, Field(description="Read in all passes.")]
+    lines: Annotated[int, Field(description="Lines that the channel showed in this, or the last, pass.")]
+    differences: Annotated[int, Field(description="Found in all passes.")]
+    first: Annotated[list[DifferenceOut], Field(description="The first hundred of them.")]
+    still_different: Annotated[int, Field(description="Found in this, or the last, pass.")]
+    refused: Annotated[int, Field(description="SKUs that the channel does not take: not compared.")]
+    moving: Annotated[int, Field(description="SKUs that changed meanwhile: not compared, the feed tells them.")]
+    equal: Annotated[bool | None, Field(description="Null while it is not finished.")]
+    error: Annotated[str, Field(description="Why the next page could not be read yet.")]

@@ -5,16 +5,17 @@ replica sends late is an older version, or the same again. A database or a chann
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
 
 from services.inventory import feed_health, feed_metrics
-from services.inventory.domain.feed import ChannelKey, ChannelState, Limits
+from services.inventory.domain.feed import ChannelKey, Limits
 from services.inventory.feed_offers import CLAIM_S, Claimed, Outcome, claim_updates, release, settle_updates, take_call
-from services.inventory.feed_resync import compare
+from services.inventory.feed_requests import begin_again, give_back, take_page
+from services.inventory.feed_resync import compare_page
 from services.inventory.gateways.stock_channel import StockChannel
 from shared.channels.port import ChannelBusy, ChannelRefused, ChannelSilent, StockOutcome
 from shared.database import Database, is_transient
@@ -73,8 +74,6 @@ class ChannelFeed:
     limits: Limits
     channel: StockChannel
     woken: Sequence[asyncio.Event] = field(default_factory=lambda: [asyncio.Event() for _ in range(LANES)])
-    lost: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when one side must have lost something: both are compared then."""
 
     async def run(self, committed: asyncio.Event) -> None:
         """Tell for ever."""
@@ -90,27 +89,34 @@ class ChannelFeed:
     async def judge(self) -> int:
         """Look how it answers, and fence or open it. Returns how many offers became something else."""
         judged = await feed_health.judge_channel(self.database, self.key, self.limits)
-        if judged.was is ChannelState.FENCED is not judged.state:
-            self.lost.set()  # who was silent may have been restored from a backup
         return await feed_health.enforce(self.database, self.key, judged.state)
 
     async def resync(self) -> int:
-        """After a loss: compare both sides until they are equal. Returns whether something differed."""
-        if not self.lost.is_set():
+        """Compare the next page of both sides, if that was asked for. Returns whether there is more to do."""
+        page = await take_page(self.database, self.key)
+        if page is None:
             return 0
-        self.lost.clear()
+        found, error = None, ""
         try:
-            found = await compare(self.database, self.key, self.channel, self._wait_for_call, dry_run=False)
-        except (ChannelBusy, ChannelSilent, ChannelRefused) as error:
-            self.lost.set()
-            await self._failed(error)
-            return 0
+            await self._wait_for_call()
+            async with asyncio.timeout(CALL_S):
+                found = await compare_page(self.database, self.key, self.channel, page)
+        except ChannelRefused as refused:
+            _log.error("channel.not_compared", channel=self.key.channel, error=repr(refused))
+            await begin_again(self.database, self.key, page, repr(refused))
+        except (ChannelBusy, ChannelSilent, TimeoutError) as failure:
+            error = repr(failure)
+            await self._failed(failure)
+        finally:
+            if found is None:
+                await self._farewell(give_back(self.database, self.key, page, error))
+        if found is None:
+            return 1
         await feed_health.note_answer(self.database, self.key)
-        _log.warning("channel.compared", channel=self.key.channel, lines=found.lines, different=found.different)
-        if found.different:
-            self.lost.set()  # told again; the next comparison proves it
-            await asyncio.sleep(_IDLE_S)
-        return found.different
+        if found.finished_at:
+            tell = _log.info if found.equal else _log.error
+            tell("channel.compared", channel=self.key.channel, dry_run=page.dry_run, equal=found.equal)
+        return 1
 
     async def tell(self) -> int:
         """One call with what is most urgent, if it may be called. Returns whether there is more to do."""
@@ -195,7 +201,6 @@ class ChannelFeed:
             feed_metrics.UPDATES.labels(self.key.channel, one.result).inc()
         if settled.lost:
             _log.error("channel.knows_newer", channel=self.key.channel, skus=settled.lost)
-            self.lost.set()
 
     async def _failed(self, error: Exception) -> None:
         rest = error.retry_after_s if isinstance(error, ChannelBusy) else None
@@ -204,14 +209,17 @@ class ChannelFeed:
         await feed_health.note_failure(self.database, self.key, repr(error), rest)
 
     async def _give_back(self, claimed: Sequence[Claimed]) -> None:
+        await self._farewell(release(self.database, self.key, claimed))
+
+    async def _farewell(self, giving_back: Awaitable[None]) -> None:
         # Also when the process stops or the gateway has a bug; what cannot be given back, its lease ends.
         try:
             async with asyncio.timeout(_FAREWELL_S):
-                await release(self.database, self.key, claimed)
+                await giving_back
         except Exception as error:
             if not is_transient(error):
                 raise
-            _log.warning("channel.not_given_back", channel=self.key.channel, error=repr(error), skus=len(claimed))
+            _log.warning("channel.not_given_back", channel=self.key.channel, error=repr(error))
 
     async def _wait_for_call(self) -> None:
         while True:

@@ -248,7 +248,7 @@ channel_offer = Table(
     metadata,
     Column("store_id", Text, primary_key=True),
     Column("channel", Text, primary_key=True),
-    Column("sku", Text, primary_key=True),
+    Column("sku", Text(collation="C"), primary_key=True),  # channels show their stock in the order of code points
     Column("wanted", BigInteger, nullable=False),  # by the policy
     Column("quantity", BigInteger, nullable=False),  # to be shown: what is wanted, or zero behind a fence
     Column("version", BigInteger, nullable=False),
@@ -317,4 +317,39 @@ channel_feed = Table(
     Column("made_at", DateTime(timezone=True), nullable=False, server_default=_now),
     Column("ask_at", DateTime(timezone=True), nullable=False),
     Column("gives_up_at", DateTime(timezone=True), nullable=False),
+)
+
+# A comparison of both sides that was asked for, and how far it is. It is finished when `done` has reached `asked`.
+channel_resync = Table(
+    "channel_resync",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("dry_run", Boolean, primary_key=True),
+    Column("asked", BigInteger, nullable=False, server_default=text("1")),  # numbers the requests
+    Column("covers", BigInteger, nullable=False, server_default=text("0")),  # the newest one before this pass began
+    Column("done", BigInteger, nullable=False, server_default=text("0")),
+    Column("cause", Text, nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("started_at", DateTime(timezone=True), nullable=True),
+    Column("finished_at", DateTime(timezone=True), nullable=True),
+    Column("next_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("claim", BigInteger, nullable=False, server_default=text("0")),  # numbers the claims
+    Column("claimed_until", DateTime(timezone=True), nullable=True),
+    Column("reading", Boolean, nullable=False, server_default=text("false")),  # in the middle of a pass
+    Column("cursor", Text, nullable=True),  # the channel's, of the next page
+    Column("after_sku", Text, nullable=False, server_default=text("''")),
+    Column("passes", Integer, nullable=False, server_default=text("0")),  # since it was asked for last
+    Column("passed_at", DateTime(timezone=True), nullable=True),
+    Column("pages", BigInteger, nullable=False, server_default=text("0")),  # of all passes
+    Column("lines", BigInteger, nullable=False, server_default=text("0")),  # of this or the last pass
+    Column("different", BigInteger, nullable=False, server_default=text("0")),  # of all passes
+    Column("pass_different", BigInteger, nullable=False, server_default=text("0")),
+    Column("refused", BigInteger, nullable=False, server_default=text("0")),  # not compared: it does not take them
+    Column("moving", BigInteger, nullable=False, server_default=text("0")),  # not compared: they are on their way
+    Column("first", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("error", Text, nullable=False, server_default=text("''")),
+    CheckConstraint("cause IN ('asked', 'newer_version', 'fence')", name="cause"),
+    CheckConstraint("done <= covers AND covers <= asked", name="asked"),
+    postgresql_with={"fillfactor": 50},
 )

@@ -1,7 +1,9 @@
 """The feed, the gateway and the sandbox marketplace together: a channel that limits calls, loses answers and works by feeds."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +111,79 @@ async def list_goods(market: httpx.AsyncClient) -> None:
     listings = [{"sku": f"SKU{n:02}", "title": "A thing", "price_minor": 100, "currency": "GBP"} for n in range(20)]
     answer = await market.post("/channels/bazaar/listings", json={"listings": listings})
     assert answer.is_success, answer.text
+
+
+@pytest.mark.parametrize("lost", ["all of it", "a backup of ours with newer versions", "a sale that nobody told us of"])
+async def test_a_resync_after_the_marketplace_lost_its_stock_book_ends_with_two_equal_sides(
+    bench: Bench,
+    adjust: Adjust,
+    market: httpx.AsyncClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: str,
+) -> None:
+    monkeypatch.setenv("BAZAAR_KEY", "market-key")
+    monkeypatch.setenv("BAZAAR_WEBHOOK_SECRET", "whsec_bWFya2V0")
+    file = tmp_path / "channels.toml"
+    file.write_text(FILE.replace("calls_per_s = 15", "calls_per_s = 100"))
+    (bazaar,) = told_channels(file)
+    await list_goods(market)
+    await adjust("receipt", **{f"SKU{n:02}": n + 1 for n in range(20)})
+    expected = [(f"SKU{n:02}", n + 1) for n in range(20)]
+    telling = asyncio.create_task(
+        tell_channels(bench.database, [connection(bazaar, market)], bench.kit.committed.event)
+    )
+
+    async def until(fact: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(20):
+            while not await fact():
+                await bench.overdue()
+                await asyncio.sleep(0.05)
+
+    async def book() -> list[tuple[str, int]]:
+        stock = (await market.get("/channels/bazaar/book")).json()["stock"]
+        return [(line["sku"], line["quantity"]) for line in stock]
+
+    async def ours() -> list[tuple[str, int]]:
+        rows = await bench.database.fetch(
+            "SELECT sku, acked_quantity FROM channel_offer WHERE acked_version = version ORDER BY sku"
+        )
+        return [(row["sku"], row["acked_quantity"]) for row in rows]
+
+    async def compare(*, dry_run: bool) -> dict[str, Any]:
+        asked = await bench.client.post("/v1/channels/bazaar/resync", json={"dry_run": dry_run})
+        assert asked.status_code == 202
+        found: dict[str, Any] = {}
+
+        async def finished() -> bool:
+            found.update((await bench.client.get(asked.headers["Location"])).json())
+            return found["state"] == "finished"
+
+        await until(finished)
+        return found
+
+    async def both_are(quantities: list[tuple[str, int]]) -> bool:
+        return await book() == quantities == await ours()
+
+    await until(lambda: both_are(expected))
+    with closing(sqlite3.connect(tmp_path / "market.sqlite3")) as behind_our_back, behind_our_back:
+        if lost == "all of it":
+            behind_our_back.execute("DELETE FROM stock")
+        elif lost == "a sale that nobody told us of":
+            behind_our_back.execute("UPDATE stock SET quantity = quantity - 1 WHERE sku IN ('SKU03', 'SKU07')")
+        else:
+            behind_our_back.execute(
+                "UPDATE stock SET quantity = 99, version = version + 1000000000 WHERE sku < 'SKU05'"
+            )
+    differing = {"all of it": 20, "a sale that nobody told us of": 2}.get(lost, 5)
+    assert await book() != await ours() == expected
+
+    dry = await compare(dry_run=True)
+    assert (dry["equal"], dry["differences"], len(dry["first"])) == (False, differing, differing)
+    assert await book() != expected
+    mended = await compare(dry_run=False)
+    assert (mended["equal"], mended["differences"], mended["still_different"]) == (True, differing, 0)
+    assert await both_are(expected)
+    assert (await compare(dry_run=True))["equal"]
+    telling.cancel()
+    await asyncio.wait([telling], timeout=5)
