@@ -66,6 +66,8 @@ def import_products(
 
     The same command again goes on where one was broken off. Exit code 1 when a row was refused.
     """
+    if rejects is not None and rejects.resolve() == file.resolve():
+        raise StartupError("--rejects is the file itself", why="it would be written over", fix="another name")
     options = Options(
         names=_names(names or []),
         decimal=cast("DecimalSign | None", {"point": ".", "comma": ","}.get(decimal)),
@@ -129,10 +131,15 @@ def _names(pairs: list[str]) -> dict[str, str]:
 
 def _at(home: Path | None, do: Callable[[Api, Spool], Awaitable[T]], file: Path) -> T:
     platform = Platform.load(None if home is None else home.absolute())
+    urls = platform.urls
+    if "catalog" not in urls:
+        raise StartupError(
+            "Catalog does not run here", why="it was left out", fix="`freeport up` without --without catalog"
+        )
 
     async def run() -> T:
         with Spool.opened() as spool:
-            async with Api.opened(platform.urls, platform.test_key) as api:
+            async with Api.opened(urls, platform.test_key) as api:
                 return await do(api, spool)
 
     try:

@@ -187,8 +187,10 @@ def _tag(text: str) -> str:
 
 
 def _sku(text: str) -> str:
-    sku = text.strip()
+    sku = text.strip("\t\r\n\u00a0").lstrip()
     refuse_scientific(sku)
+    if sku.endswith(" "):
+        raise ValueError("it ends with a space, with which it would be another SKU: take the space off")
     if not _SKU.fullmatch(sku):
         raise ValueError("a SKU has 1 to 64 of A-Z a-z 0-9 . _ - / and space, and begins with a letter or digit")
     return sku
@@ -216,7 +218,7 @@ def _flags(text: str) -> list[str]:
 
 def _bullets(text: str) -> list[str]:
     if text.startswith("["):
-        return [str(line) for line in _json(text, list)]
+        return [str(line).strip() for line in _json(text, list)]
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 _BLOCK = 1 << 16
 _DELIMITERS = ",;\t|"
 _LONGEST_CELL = 1_000_000  # characters: far above a description, far below what hurts
+_STATED = re.compile(r"sep=([,;\t|])[\r\n]*", re.IGNORECASE)
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 # What a spreadsheet takes for a formula when a cell begins with it (OWASP, CSV Injection), after apostrophes that guard it.
@@ -28,6 +29,8 @@ class Form:
 
     encoding: str
     delimiter: str
+    skip: int = 0
+    """Lines before the header that are no rows: Excel's `sep=;`, which it does not show either."""
 
 
 class Number(str):
@@ -60,6 +63,8 @@ def look_at(path: Path) -> Form:
         header = file.readline(_LONGEST_CELL)
     if not header.strip():
         raise SheetError("it is empty, or its first line is")
+    if stated := _STATED.fullmatch(header):
+        return Form(encoding, stated[1], skip=1)
     outside = re.sub(r'"[^"]*"', "", header)
     return Form(encoding, max(_DELIMITERS, key=outside.count))
 
@@ -68,6 +73,8 @@ def read(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
     """Rows with their number in a spreadsheet (the header is 1), as they are; empty ones are left out. Raises SheetError."""
     csv.field_size_limit(_LONGEST_CELL)
     with path.open(encoding=form.encoding, newline="") as file:
+        for _ in range(form.skip):
+            file.readline()
         rows = csv.reader(file, delimiter=form.delimiter, strict=True)
         try:
             for number, cells in enumerate(rows, start=1):

@@ -251,6 +251,28 @@ def test_a_files_mark_says_its_encoding(run: Run, store: Store, tmp_path: Path, 
     assert store.entered("A")["titles"] == {"en": "Äpfel"}
 
 
+def test_excels_line_that_states_the_delimiter_is_no_row(run: Run, store: Store, tmp_path: Path) -> None:
+    file = written(tmp_path, "sep=;\r\nsku;title:en\r\nA;One, two, three\r\nB;\r\n")
+    code, told = run("import", "products", file, "--json")
+    assert (code, counts(told), report(told)["errors"][0]["row"]) == (1, {"new": 1, "refused": 1}, 3)
+    assert store.entered("A")["titles"] == {"en": "One, two, three"}
+
+
+def test_a_space_after_a_sku_never_makes_or_meets_another_product(run: Run, store: Store, tmp_path: Path) -> None:
+    store.put({"sku": "A ", "titles": {"en": "One"}})
+    code, told = run("import", "products", written(tmp_path, 'sku,title:en\n"A ",Two\n" B\t",Three\n'), "--json")
+    assert (code, counts(told)) == (1, {"new": 1, "refused": 1})
+    assert "ends with a space" in report(told)["errors"][0]["why"]
+    assert sorted(store.catalog.products) == ["A ", "B"]
+
+
+def test_rejects_are_never_written_over_the_file_itself(run: Run, store: Store, tmp_path: Path) -> None:
+    file = written(tmp_path, "sku,title:en\nA,\n")
+    code, told = run("import", "products", file, "--rejects", tmp_path / "." / "products.csv")
+    assert (code, "--rejects is the file itself" in told) == (1, True)
+    assert file.read_text("utf-8") == "sku,title:en\nA,\n"
+
+
 def test_an_error_names_its_cell_and_keeps_no_other_row_back(run: Run, store: Store, tmp_path: Path) -> None:
     text = (
         "sku,title:en,price:DE,price:JP,origin_country\n"
