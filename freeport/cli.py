@@ -28,7 +28,7 @@ from freeport.progress import Progress
 from freeport.state import Condition, Ownership, Phase, ProgramState, State, is_owned, read
 from freeport.up import Supervision, already_running
 
-NEIGHBOURS = ("demo", "replay", "audit", "bench", "dlq")
+NEIGHBOURS = ("demo", "replay", "audit", "bench", "dlq", "bulk", "channels")
 """Commands of other modules: `freeport/<name>/command.py` or `freeport/<name>.py` holds a function, or a group, of that name."""
 
 DOWN_WITHIN = 90.0  # seconds: the services' patience, then Kafka's, then PostgreSQL's

@@ -3,11 +3,13 @@
 import json
 import os
 import sys
+from pathlib import Path
 
 from freeport.embedded.databases import ServiceDatabase
 from freeport.layout import ROOT, SERVICES, Home, Ports
 from freeport.processes import LOOPBACK, Program, base_environment
 from freeport.secrets import Secrets
+from shared.channels.config import load
 
 
 def service_database(service: str, secrets: Secrets) -> ServiceDatabase:
@@ -55,6 +57,7 @@ def service_program(
         "FREEPORT_KAFKA": kafka_bootstrap(ports),
         **{f"FREEPORT_{name.upper()}_URL": ports.url(name) for name in (*SERVICES, "provider", "carrier")},
         **_secrets_of(service, secrets),
+        **(_channels(secrets) if service in ("inventory", "orders") and role != "migrate" else {}),
         # How long orders wait for whom, shortened where silence is tried out.
         **({name: os.environ[name] for name in _PATIENCE if name in os.environ} if service == "orders" else {}),
     }
@@ -83,6 +86,11 @@ def sandbox_program(sandbox: str, home: Home, ports: Ports, secrets: Secrets) ->
             # Parcels that travel by themselves: hours of their journey in a second. Off unless set.
             **{name: os.environ[name] for name in ("FREEPORT_CARRIER_SPEED",) if name in os.environ},
         },
+        "market": {
+            "FREEPORT_MARKET_KEY": secrets.market_key,
+            "FREEPORT_MARKET_WEBHOOK_SECRET": secrets.market_webhook_secret,
+            "FREEPORT_ORDERS_URL": ports.url("orders"),
+        },
     }[sandbox]
     env = {
         **_python(home),
@@ -102,6 +110,21 @@ def sandbox_program(sandbox: str, home: Home, ports: Ports, secrets: Secrets) ->
 
 def _python(home: Home) -> dict[str, str]:
     return {**base_environment(), "PYTHONUNBUFFERED": "1", "FREEPORT_HOME": str(home.directory)}
+
+
+def _channels(secrets: Secrets) -> dict[str, str]:
+    """The file of the channels and the credentials that it names; the sandbox marketplace's are our own."""
+    path = os.environ.get("FREEPORT_CHANNELS_FILE")
+    if not path:
+        return {}
+    named = {variable for each in load(Path(path)) for variable in each.variables}
+    known = {
+        **os.environ,
+        "FREEPORT_MARKET_KEY": secrets.market_key,
+        "FREEPORT_MARKET_WEBHOOK_SECRET": secrets.market_webhook_secret,
+    }
+    given = {variable: known[variable] for variable in named if variable in known}
+    return {"FREEPORT_CHANNELS_FILE": str(Path(path).absolute()), **given}
 
 
 def _secrets_of(service: str, secrets: Secrets) -> dict[str, str]:

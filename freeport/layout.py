@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 """The checkout, where `services` and `shared` are imported from."""
 
 SERVICES = ("catalog", "inventory", "orders", "logistics", "payments", "support", "risk")
-SANDBOXES = ("provider", "carrier")
+SANDBOXES = ("provider", "carrier", "market")
 DEFAULT_PORT_BASE = 8000
 
 _OFFSETS = {
@@ -19,14 +19,15 @@ _OFFSETS = {
     "console": 80,
     "provider": 90,
     "carrier": 91,
-    "kafka": 92,
+    "market": 92,
     "kafka-controller": 93,
+    "kafka": 94,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """One block of ports: 8001 to 8093 with the base 8000."""
+    """One block of ports: 8001 to 8094 with the base 8000."""
 
     base: int = DEFAULT_PORT_BASE
 

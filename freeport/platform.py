@@ -8,7 +8,7 @@
     platform.other_key                            # a second store, str_other
     platform.operator_key                         # sk_op_…: no store; dead letters, in every service
     platform.database_url("payments")             # postgresql://… as the owner role
-    platform.kafka                                # 127.0.0.1:8092
+    platform.kafka                                # 127.0.0.1:8094
     platform.sandbox_directory("provider")        # its durable book
     platform.kill("inventory")                    # SIGKILL; the supervisor starts it again
     platform.wait_ready("inventory")              # blocks until it serves again

@@ -35,6 +35,8 @@ class Secrets:
     provider_webhook_secret: str
     carrier_key: str
     carrier_webhook_secret: str
+    market_key: str
+    market_webhook_secret: str
     pii_hash_key: str
     quote_key_id: str
     quote_private_key: str
@@ -97,6 +99,8 @@ def _new() -> Secrets:
         provider_webhook_secret=_webhook_secret(),
         carrier_key=f"sk_carrier_{secrets.token_hex(16)}",
         carrier_webhook_secret=_webhook_secret(),
+        market_key=f"sk_market_{secrets.token_hex(16)}",
+        market_webhook_secret=_webhook_secret(),
         pii_hash_key=secrets.token_hex(32),
         quote_key_id=f"quote-{secrets.token_hex(4)}",
         quote_private_key=_base64url(quote.private_bytes_raw()),

@@ -13,6 +13,14 @@ SELECT a.sku, a.warehouse, sum(a.quantity)::bigint AS quantity
 FROM reservation r CROSS JOIN LATERAL jsonb_to_recordset(r.allocations) AS a(sku text, warehouse text, quantity bigint)
 WHERE r.status IN ('held', 'committed') GROUP BY a.sku, a.warehouse
 """
+# Goods between warehouses: what each transfer's lines say, and what the ledger says of them.
+_IN_TRANSIT = "SELECT transfer_id, sku, shipped - arrived - damaged - short AS in_transit, over FROM transfer_line"
+_MOVED = """
+SELECT cause AS transfer_id, sku, sum(in_transit)::bigint AS in_transit,
+    coalesce(sum(on_hand) FILTER (WHERE kind = 'transfer_over'), 0)::bigint AS over
+FROM movement WHERE kind IN ('transfer_out', 'transfer_in', 'transfer_damaged', 'transfer_short', 'transfer_over')
+GROUP BY cause, sku
+"""
 # What an order needs against what its plan holds, or held until the goods left, by SKU.
 _PLANS = """
 SELECT r.order_id, r.status, d.sku, d.needed, coalesce(p.planned, 0) AS planned
@@ -74,6 +82,25 @@ async def plans_are_whole(books: Books) -> Finding:
     )
 
 
+async def in_transit_is_the_ledger(books: Books) -> Finding:
+    """What the transfers' lines have in transit, and came beyond what was shipped, equals the folded ledger."""
+    lines = _by_transfer(await books.read("inventory", _IN_TRANSIT))
+    ledger = _by_transfer(await books.read("inventory", _MOVED))
+    return Finding().add(
+        len(lines.keys() | ledger.keys()),
+        (
+            f"{transfer_id}, {sku}: in transit and over are {lines.get((transfer_id, sku), (0, 0))}, the ledger says"
+            f" {ledger.get((transfer_id, sku), (0, 0))}"
+            for transfer_id, sku in sorted(lines.keys() | ledger.keys())
+            if lines.get((transfer_id, sku), (0, 0)) != ledger.get((transfer_id, sku), (0, 0))
+        ),
+    )
+
+
+def _by_transfer(rows: list[Row]) -> dict[Place, tuple[int, int]]:
+    return {(row["transfer_id"], row["sku"]): (row["in_transit"], row["over"]) for row in rows}
+
+
 def _by_place(rows: list[Row]) -> dict[Place, Row]:
     return {(row["sku"], row["warehouse"]): row for row in rows}
 
@@ -97,4 +124,7 @@ CHECKS = (
     Check("stock.counters_are_the_ledger", "stock counters equal the folded ledger", _NEEDS, counters_are_the_ledger),
     Check("stock.reserved_is_held", "what is reserved is what orders hold", _NEEDS, reserved_is_held),
     Check("stock.plans_are_whole", "every hold covers its whole order", _NEEDS, plans_are_whole),
+    Check(
+        "stock.in_transit_is_the_ledger", "what is in transit is the folded ledger", _NEEDS, in_transit_is_the_ledger
+    ),
 )

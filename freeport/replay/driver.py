@@ -280,7 +280,7 @@ class Replay:
         return {sku: await self._received(sku) for sku in above}
 
     async def _received(self, sku: str) -> int:
-        came_in = ("receipt", "count", "write_off", "correction")
+        came_in = ("receipt", "count", "snapshot", "write_off", "correction")
         entries = self._api.pages("inventory", f"/v1/stock/{sku}/movements", limit=200)
         return sum([entry["on_hand"] async for entry in entries if entry["kind"] in came_in])
 

@@ -8,6 +8,7 @@ import json
 import logging
 import sqlite3
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -63,9 +64,9 @@ def enqueue(
 
 
 class WebhookSender:
-    """Sends what is due to one address. Only a 2xx counts as heard; a redirect does not; 410 ends it."""
+    """Sends what is due to one address, or to the one that `url` tells of a body. Only a 2xx counts as heard; a redirect does not; 410 ends it."""
 
-    def __init__(self, book: Book, *, url: str, secret: str, client: httpx.AsyncClient) -> None:
+    def __init__(self, book: Book, *, url: str | Callable[[str], str], secret: str, client: httpx.AsyncClient) -> None:
         self._book = book
         self._url = url
         self._signer = Webhook(secret)
@@ -117,7 +118,8 @@ class WebhookSender:
             "webhook-signature": self._signer.sign(webhook_id, at, body),
         }
         try:
-            answer = await self._client.post(self._url, content=body.encode(), headers=headers, follow_redirects=False)
+            url = self._url if isinstance(self._url, str) else self._url(body)
+            answer = await self._client.post(url, content=body.encode(), headers=headers, follow_redirects=False)
         except httpx.HTTPError as error:
             log.info("webhook %s was not heard: %r", webhook_id, error)
             return None

@@ -13,6 +13,7 @@ from services.catalog.schemas import (
     MarketOut,
     MarketsOut,
     ProductBatchIn,
+    ProductEntered,
     ProductOut,
     ProductSummary,
     StatusOut,
@@ -66,6 +67,22 @@ async def list_products(
     return await queries.products(
         database, caller.store_id, category=category, status=status, market=market, after=after, limit=limit
     )
+
+
+@router.get(
+    "/products:export",
+    operation_id="products.export",
+    responses=PROBLEMS,
+    dependencies=[Depends(only_known_parameters)],
+)
+async def export_products(
+    caller: Reader, database: Reads, after: After = None, limit: Limit = 50
+) -> Page[ProductEntered]:
+    """The store's published products as they were put, by SKU. The batch takes them back as they are, changing nothing.
+
+    Withdrawn products are left out: putting one back would sell it again.
+    """
+    return await queries.entered(database, caller.store_id, after=after, limit=limit)
 
 
 @router.post(

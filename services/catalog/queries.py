@@ -17,6 +17,7 @@ from services.catalog.schemas import (
     MarketsOut,
     MediaOut,
     PriceOut,
+    ProductEntered,
     ProductOut,
     ProductSummary,
     TaxOut,
@@ -67,6 +68,32 @@ async def products(
         limit + 1,
     )
     return page([ProductSummary.model_validate(dict(row)) for row in rows], limit, lambda item: [item.sku])
+
+
+async def entered(database: Database, store_id: str, *, after: str | None, limit: int) -> Page[ProductEntered]:
+    """The store's published products with all that was put of them, by SKU."""
+    place = decode_cursor(after, 1)
+    # One statement, thus one snapshot: a product with another moment's prices would be put back as a change.
+    rows = await database.fetch(
+        """
+        SELECT sku, titles, descriptions, bullets, media, category, hs_code, origin_country, weight_grams, flags,
+               claims_preference, attributes,
+               ARRAY(SELECT jsonb_build_object(
+                         'market', p.market,
+                         'price', jsonb_build_object('amount', p.entered_amount::text, 'currency', p.currency),
+                         'tax_included', p.entered_tax_included,
+                         'tax_rate_bps', p.entered_tax_rate_bps,
+                         'foreign_currency', p.foreign_currency)
+                     FROM product_price p WHERE p.sku = product.sku ORDER BY p.market, p.currency) AS prices
+        FROM product
+        WHERE store_id = $1 AND status = 'published' AND ($2::text IS NULL OR sku > $2)
+        ORDER BY sku LIMIT $3
+        """,
+        store_id,
+        place[0] if place else None,
+        limit + 1,
+    )
+    return page([ProductEntered.model_validate(dict(row)) for row in rows], limit, lambda item: [item.sku])
 
 
 async def markets(database: Database) -> MarketsOut:

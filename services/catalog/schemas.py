@@ -253,6 +253,24 @@ class ProductSummary(View):
     updated_at: datetime
 
 
+class ProductEntered(View):
+    """A product as it was put, in every language: what `POST /v1/products:batch` takes back as it is."""
+
+    sku: str
+    titles: dict[str, str]
+    descriptions: dict[str, str]
+    bullets: dict[str, list[str]]
+    media: list[MediaOut]
+    category: str
+    hs_code: str
+    origin_country: str
+    weight_grams: int
+    flags: list[GoodsFlag]
+    claims_preference: bool
+    prices: list[EnteredPriceOut]
+    attributes: dict[str, bool | int | str]
+
+
 class ProductOut(View):
     """A product. `title`, `description` and `bullets` are in `language`; `price` is the asked market's, null without one."""
 

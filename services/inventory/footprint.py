@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from services.inventory.domain.adjustment import AdjustmentKind
 from services.inventory.domain.shelves import ANNOUNCE, EXPIRY, WAITING_RETRY, parse_retry_key
 from services.inventory.usecases.adjust_stock import AdjustStock
 from services.inventory.usecases.answer_again import WHO
+from services.inventory.usecases.count_stock import CountStock
 from services.inventory.usecases.put_channel import PutChannel
 from services.inventory.usecases.put_warehouse import PutWarehouse
+from services.inventory.usecases.receive_transfer import ReceiveTransfer
+from services.inventory.usecases.ship_transfer import ShipTransfer
 from shared.contracts.logistics import ShipmentDispatched
 from shared.contracts.orders import AnswerAwaited, OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected
 from shared.contracts.support import ReturnReceived, ReturnRelocated
@@ -29,7 +33,8 @@ class Footprint:
     """`ending` are orders that may give something back. `freed` says behind which order to look at who waits for a SKU.
 
     `set_up` are (store, code) of warehouses that may just come to be, `named` the codes that returns name, and `returns` those whose
-    goods are put away.
+    goods are put away. `counted` are (SKU, warehouse, instant) with the fewest units said to have been there then; `goods_move`
+    tells that counts must be known.
     """
 
     orders: set[str] = field(default_factory=set[str])
@@ -42,6 +47,9 @@ class Footprint:
     set_up: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     named: set[str] = field(default_factory=set[str])
     returns: set[str] = field(default_factory=set[str])
+    transfers: set[str] = field(default_factory=set[str])
+    counted: dict[tuple[str, str, datetime], int] = field(default_factory=dict[tuple[str, str, datetime], int])
+    goods_move: bool = False
 
     def order(self, order_id: str, skus: Iterable[str] = (), *, ends: bool = False) -> None:
         """An order is touched, with SKUs that the message names."""
@@ -66,6 +74,18 @@ class Footprint:
             else:
                 level.decrease += max(0, -command.kind.change(quantity, 0))
 
+    def count(self, command: CountStock, now: datetime) -> None:
+        """A warehouse system says what was there. How far the books fall is known when the ledger since then is."""
+        self.free(line.sku for line in command.lines)
+        for line in command.lines:
+            key = line.sku, command.warehouse, line.known_at(now)
+            self.counted[key] = min(line.quantity, self.counted.get(key, line.quantity))
+
+    def shorten_to(self, place: tuple[str, str], on_hand: int) -> None:
+        """A count may bring the place down to this, and no further."""
+        level = self.shortened.setdefault(place, Shortening())
+        level.lowest_count = on_hand if level.lowest_count is None else min(level.lowest_count, on_hand)
+
 
 def footprint_of(messages: Sequence[Message]) -> Footprint:
     """What all of them touch."""
@@ -89,19 +109,36 @@ def _add(message: Message, found: Footprint) -> None:
             found.order(body.order_id, ends=True)
         case ShipmentDispatched():
             found.order(body.order_id, (part.sku for part in body.items))
+            found.goods_move = True
         case ReturnReceived():
             found.order(body.order_id)
+            found.stores.add(message.moment.store_id)
             found.free(line.sku for line in body.lines)
             found.named.update(line.warehouse for line in body.lines)
             found.returns.add(body.return_id)
+            found.goods_move = True
         case ReturnRelocated():
             found.order(body.order_id)
             found.named.add(body.warehouse)
             found.returns.add(body.return_id)
+            found.goods_move = True
         case PutWarehouse():
             found.set_up.add((message.moment.store_id, body.code))
         case AdjustStock():
             found.adjust(body)
+            found.stores.add(message.moment.store_id)  # whose a new SKU becomes
+            found.goods_move = True
+        case CountStock():
+            found.count(body, message.moment.decided_at)
+            found.goods_move = True
+        case ShipTransfer():
+            found.free(sku for sku, _ in body.lines)
+            found.stores.add(message.moment.store_id)
+            found.goods_move = True
+        case ReceiveTransfer():
+            found.free(arrival.sku for arrival in body.arrivals)
+            found.transfers.add(body.transfer_id)
+            found.goods_move = True
         case PutChannel():
             found.stores.add(message.moment.store_id)
         case Due():

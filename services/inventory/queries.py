@@ -50,6 +50,12 @@ async def stock(database: Database, store_id: str, sku: str) -> StockOut:
     return await _stock_out(item, database)
 
 
+_IN_TRANSIT = """
+SELECT coalesce(sum(shipped - arrived - damaged - short), 0)::bigint FROM transfer_line
+WHERE sku = $1 AND arrived + damaged + short < shipped
+"""
+
+
 async def _stock_out(item: StockItem, database: Database) -> StockOut:
     places = await read_warehouses(database)
     channels = await _channels_of(item.store_id, database, [item.sku])
@@ -60,6 +66,7 @@ async def _stock_out(item: StockItem, database: Database) -> StockOut:
         on_hand=item.on_hand,
         reserved=item.reserved,
         available=item.on_hand - item.reserved,
+        in_transit=await database.fetchval(_IN_TRANSIT, item.sku),
         warehouses=[
             LevelOut(
                 warehouse=code,
@@ -109,7 +116,7 @@ async def movements(database: Database, store_id: str, sku: str, after: str | No
         raise not_found("stock", sku)
     rows = await database.fetch(
         """
-        SELECT id::text, sku, warehouse, kind, on_hand, reserved, cause, message_id, at FROM movement
+        SELECT id::text, sku, warehouse, kind, on_hand, reserved, in_transit, cause, reason, message_id, at FROM movement
         WHERE sku = $1 AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
         """,
         sku,

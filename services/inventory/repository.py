@@ -10,14 +10,19 @@ returns that name one (together): so no return is held for a warehouse that anot
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
+from services.inventory.counts import read_counts, read_since, save_counts
+from services.inventory.domain.count import Counts, Since
 from services.inventory.domain.held import HeldReturns, HeldUnits
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import Round, Shelves, parse_announce_key
 from services.inventory.domain.stock import StockItem, StockLevel
+from services.inventory.feed_offers import note_offers
 from services.inventory.footprint import Footprint, footprint_of
 from services.inventory.rows import read_channels, read_warehouses
+from services.inventory.transfers import read_skus_of_transfers, read_transfers, save_transfers
 from shared.contracts.values import Allocation
 from shared.database import Connection, Row, Stale, columns
 from shared.jsonable import dumps
@@ -42,8 +47,12 @@ async def load_shelves(messages: Sequence[Message], connection: Connection) -> S
     for part in await _read_held(touched, connection):
         touched.order(part.order_id)
         touched.free([part.sku])
+    touched.free(await read_skus_of_transfers(touched.transfers, connection))
     rounds = {key: await _read_round(key, connection) for key in sorted(touched.rounds)}
+    _lower(touched, await read_since(touched.counted, connection))  # once more behind the lock
     locked = await _lock_items(await _skus_to_lock(touched, rounds, connection), connection)
+    since = await read_since(touched.counted, connection)
+    _lower(touched, since)
     breakable = await _read_breakable(touched, connection)
     waiting, queues = _cut_lines(await _read_waiting(touched.freed, connection), touched.freed, locked.keys())
     orders = touched.orders | breakable.keys() | waiting
@@ -60,7 +69,14 @@ async def load_shelves(messages: Sequence[Message], connection: Connection) -> S
         queues=queues,
         rounds=rounds,
         held=HeldReturns(held, dict(held)),
+        transfers=await read_transfers(touched.transfers, connection),
+        counts=Counts(await read_counts(locked, connection) if touched.goods_move else {}, since),
     )
+
+
+def _lower(touched: Footprint, since: Mapping[tuple[str, str, datetime], Since]) -> None:
+    for (sku, warehouse, instant), quantity in touched.counted.items():
+        touched.shorten_to((sku, warehouse), max(0, quantity + since[sku, warehouse, instant].moved))
 
 
 _LOCK_CODES = """
@@ -293,6 +309,9 @@ async def save_shelves(shelves: Shelves, connection: Connection) -> None:
     await _add_adjustments(shelves, connection)
     await _save_channels(shelves, connection)
     await _save_held(shelves.held, connection)
+    await save_counts(shelves.counts, connection)
+    await save_transfers(shelves.transfers, connection)
+    await note_offers(shelves, connection)
 
 
 _PUT_WAREHOUSES = """
@@ -408,10 +427,14 @@ async def _save_reservations(reservations: Iterable[Reservation], connection: Co
 
 
 _ADD_MOVEMENTS = """
-INSERT INTO movement (sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at)
-SELECT sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::timestamptz[]
-) WITH ORDINALITY AS m(sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at, nth)
+INSERT INTO movement (
+    sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at, occurred_at, in_transit, reason
+)
+SELECT sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at, occurred_at, in_transit, reason FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
+    $10::timestamptz[], $11::bigint[], $12::text[]
+) WITH ORDINALITY
+    AS m(sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at, occurred_at, in_transit, reason, nth)
 ORDER BY nth
 """
 
@@ -419,7 +442,20 @@ ORDER BY nth
 async def _add_movements(shelves: Shelves, connection: Connection) -> None:
     if shelves.ledger:
         rows = [
-            (m.sku, m.warehouse, m.kind, m.on_hand, m.reserved, m.cause, m.store_id, m.message_id, m.at)
+            (
+                m.sku,
+                m.warehouse,
+                m.kind,
+                m.on_hand,
+                m.reserved,
+                m.cause,
+                m.store_id,
+                m.message_id,
+                m.at,
+                m.occurred_at,
+                m.in_transit,
+                m.reason,
+            )
             for m in shelves.ledger
         ]
         await connection.execute(_ADD_MOVEMENTS, *columns(rows))

@@ -172,6 +172,9 @@ class StockSummary(View):
 class StockOut(StockSummary):
     """A SKU, by warehouse and by channel."""
 
+    in_transit: Annotated[
+        int, Field(description="On their way between warehouses: on hand nowhere, available nowhere.")
+    ]
     warehouses: list[LevelOut]
     channels: list[ChannelStockOut]
 
@@ -185,7 +188,9 @@ class MovementOut(View):
     kind: MovementKind
     on_hand: int
     reserved: int
-    cause: Annotated[str, Field(description="The order, return or adjustment behind it.")]
+    in_transit: Annotated[int, Field(description="Units that went into a transfer, or (negative) came out of it.")]
+    cause: Annotated[str, Field(description="The order, return, adjustment, count or transfer behind it.")]
+    reason: Annotated[str, Field(description="Of a transfer's difference.")]
     message_id: str
     at: datetime
 

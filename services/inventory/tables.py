@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
@@ -129,12 +130,79 @@ movement = Table(
     Column("store_id", Text, nullable=False),
     Column("message_id", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),  # by its sender's clock
+    Column("in_transit", BigInteger, nullable=False, server_default=text("0")),
+    Column("reason", Text, nullable=False, server_default=text("''")),
     CheckConstraint(
-        "kind IN ('receipt', 'count', 'write_off', 'correction', 'reserved', 'released', 'expired', 'broken', 'consumed',"
-        " 'restocked')",
+        "kind IN ('receipt', 'count', 'snapshot', 'write_off', 'correction', 'reserved', 'released', 'expired', 'broken',"
+        " 'consumed', 'restocked', 'transfer_out', 'transfer_in', 'transfer_damaged', 'transfer_short', 'transfer_over')",
         name="kind",
     ),
     Index("ix_movement_sku", "sku", "id"),
+)
+# What a count as of an earlier instant is brought up to date with. Holds move no goods, so an order's way pays little for it.
+Index(
+    "ix_movement_goods",
+    movement.c.sku,
+    movement.c.warehouse,
+    movement.c.occurred_at,
+    postgresql_where=text(
+        "kind IN ('receipt', 'count', 'write_off', 'consumed', 'restocked', 'transfer_out', 'transfer_in', 'transfer_over')"
+    ),
+)
+
+# Goods on their way between warehouses. Guarded by the locks of its SKUs, which never change.
+transfer = Table(
+    "transfer",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("store_id", Text, nullable=False),
+    Column("source", Text, ForeignKey(warehouse.c.code), nullable=False),
+    Column("destination", Text, ForeignKey(warehouse.c.code), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("shipped_at", DateTime(timezone=True), nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=True),
+    Column("actor", Text, nullable=False),
+    CheckConstraint("status IN ('in_transit', 'received')", name="status"),
+    Index("ix_transfer_store", "store_id", "id"),
+)
+transfer_line = Table(
+    "transfer_line",
+    metadata,
+    Column("transfer_id", Text, ForeignKey(transfer.c.id), primary_key=True),
+    Column("sku", Text, ForeignKey(stock_item.c.sku), primary_key=True),
+    Column("shipped", BigInteger, nullable=False),
+    Column("arrived", BigInteger, nullable=False),
+    Column("damaged", BigInteger, nullable=False),
+    Column("short", BigInteger, nullable=False),
+    Column("over", BigInteger, nullable=False),
+    CheckConstraint("least(arrived, damaged, short, over) >= 0", name="units"),
+    CheckConstraint("arrived + damaged + short <= shipped", name="in_transit"),
+)
+Index(
+    "ix_transfer_line_in_transit",
+    transfer_line.c.sku,
+    postgresql_where=text("arrived + damaged + short < shipped"),
+)
+
+# The newest count of each source: its version only grows. Guarded by the SKU's lock.
+stock_count = Table(
+    "stock_count",
+    metadata,
+    Column("sku", Text, ForeignKey(stock_item.c.sku), primary_key=True),
+    Column("warehouse", Text, ForeignKey(warehouse.c.code), primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("on_hand", BigInteger, nullable=False),
+    Column("change", BigInteger, nullable=False),
+    Column("store_id", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("counted_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("quantity >= 0", name="quantity"),
+    postgresql_with={"fillfactor": 70},
 )
 
 # What people and warehouse systems said; as unchangeable as the ledger.
@@ -171,4 +239,117 @@ channel_buffer = Table(
     Column("buffer", BigInteger, nullable=False),
     CheckConstraint("buffer >= 0", name="buffer"),
     ForeignKeyConstraint(["store_id", "channel"], [channel.c.store_id, channel.c.name]),
+)
+
+# What each connected channel shall show of each SKU, and what it is known to show: coalesced by being one row. Written by whoever
+# holds the SKU's lock, and by the feed. `version` rises with every change of `quantity`, never else: see docs/decisions/0062.
+channel_offer = Table(
+    "channel_offer",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("sku", Text(collation="C"), primary_key=True),  # channels show their stock in the order of code points
+    Column("wanted", BigInteger, nullable=False),  # by the policy
+    Column("quantity", BigInteger, nullable=False),  # to be shown: what is wanted, or zero behind a fence
+    Column("version", BigInteger, nullable=False),
+    Column("urgency", Integer, nullable=False),
+    Column("waiting_since", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("next_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("claim", BigInteger, nullable=False, server_default=text("0")),  # numbers the claims
+    Column("claimed_until", DateTime(timezone=True), nullable=True),
+    Column("sent_quantity", BigInteger, nullable=True),
+    Column("sent_version", BigInteger, nullable=False, server_default=text("0")),
+    Column("acked_quantity", BigInteger, nullable=True),  # null: never told, or it shows none
+    Column("acked_version", BigInteger, nullable=False, server_default=text("0")),
+    Column("acked_at", DateTime(timezone=True), nullable=True),
+    Column("refusals", Integer, nullable=False, server_default=text("0")),  # in a row
+    Column("refused_code", Text, nullable=False, server_default=text("''")),
+    Column("refused_detail", Text, nullable=False, server_default=text("''")),
+    CheckConstraint("wanted >= 0 AND quantity >= 0", name="quantity"),
+    CheckConstraint("acked_version <= version", name="version"),
+    postgresql_with={"fillfactor": 70},
+)
+Index(
+    "ix_channel_offer_pending",
+    channel_offer.c.store_id,
+    channel_offer.c.channel,
+    channel_offer.c.urgency,
+    channel_offer.c.waiting_since,
+    postgresql_where=text("acked_version < version"),
+)
+# Behind a fence that has opened, and before it is closed.
+Index(
+    "ix_channel_offer_fenced",
+    channel_offer.c.store_id,
+    channel_offer.c.channel,
+    postgresql_where=text("quantity <> wanted"),
+)
+
+# How a connected channel answers, and its share of calls: one bucket for all replicas.
+channel_health = Table(
+    "channel_health",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("connected", Boolean, nullable=False, server_default=text("true")),
+    Column("state", Text, nullable=False, server_default=text("'open'")),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("delay_s", Double, nullable=False, server_default=text("0")),
+    Column("lag_s", Double, nullable=False),  # what a policy may reckon with
+    Column("silent_since", DateTime(timezone=True), nullable=True),  # asked, and no answer since
+    Column("answered_at", DateTime(timezone=True), nullable=True),
+    Column("failures", Integer, nullable=False, server_default=text("0")),  # in a row
+    Column("error", Text, nullable=False, server_default=text("''")),
+    Column("busy_until", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("tokens", Double, nullable=False, server_default=text("1")),
+    Column("refilled_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    CheckConstraint("state IN ('open', 'late', 'fenced')", name="state"),
+    postgresql_with={"fillfactor": 50},
+)
+
+# What a channel took and has not said the outcome of.
+channel_feed = Table(
+    "channel_feed",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("feed", Text, primary_key=True),
+    Column("made_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("ask_at", DateTime(timezone=True), nullable=False),
+    Column("gives_up_at", DateTime(timezone=True), nullable=False),
+)
+
+# A comparison of both sides that was asked for, and how far it is. It is finished when `done` has reached `asked`.
+channel_resync = Table(
+    "channel_resync",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("dry_run", Boolean, primary_key=True),
+    Column("asked", BigInteger, nullable=False, server_default=text("1")),  # numbers the requests
+    Column("covers", BigInteger, nullable=False, server_default=text("0")),  # the newest one before this pass began
+    Column("done", BigInteger, nullable=False, server_default=text("0")),
+    Column("cause", Text, nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("started_at", DateTime(timezone=True), nullable=True),
+    Column("finished_at", DateTime(timezone=True), nullable=True),
+    Column("next_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("claim", BigInteger, nullable=False, server_default=text("0")),  # numbers the claims
+    Column("claimed_until", DateTime(timezone=True), nullable=True),
+    Column("reading", Boolean, nullable=False, server_default=text("false")),  # in the middle of a pass
+    Column("cursor", Text, nullable=True),  # the channel's, of the next page
+    Column("after_sku", Text, nullable=False, server_default=text("''")),
+    Column("passes", Integer, nullable=False, server_default=text("0")),  # since it was asked for last
+    Column("passed_at", DateTime(timezone=True), nullable=True),
+    Column("pages", BigInteger, nullable=False, server_default=text("0")),  # of all passes
+    Column("lines", BigInteger, nullable=False, server_default=text("0")),  # of this or the last pass
+    Column("different", BigInteger, nullable=False, server_default=text("0")),  # of all passes
+    Column("pass_different", BigInteger, nullable=False, server_default=text("0")),
+    Column("refused", BigInteger, nullable=False, server_default=text("0")),  # not compared: it does not take them
+    Column("moving", BigInteger, nullable=False, server_default=text("0")),  # not compared: they are on their way
+    Column("first", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("error", Text, nullable=False, server_default=text("''")),
+    CheckConstraint("cause IN ('asked', 'newer_version', 'fence')", name="cause"),
+    CheckConstraint("done <= covers AND covers <= asked", name="asked"),
+    postgresql_with={"fillfactor": 50},
 )

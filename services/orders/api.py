@@ -19,6 +19,7 @@ from services.orders.schemas import (
     OrderOut,
     RecipientsIn,
     RecipientsOut,
+    StockDecisionIn,
     TimelineOut,
 )
 from services.orders.settings import Settings
@@ -163,6 +164,24 @@ async def cancel(
 
     What a channel has sold and collected ends when payments has booked the money (202), so that it can go back.
     """
+    reply = await commands.run(caller, body.to_command(caller.store_id, order_id))
+    return _order(await queries.order(database, caller.store_id, order_id), reply.status, reply.headers)
+
+
+@router.post(
+    "/orders/{order_id}/stock-decision",
+    operation_id="orders.decide_stock",
+    response_model=OrderOut,
+    responses=PROBLEMS,
+)
+async def decide_stock(
+    order_id: str,
+    caller: Annotated[Caller, requires("orders:write", idempotent=True)],
+    body: StockDecisionIn,
+    commands: Commands,
+    database: Reads,
+) -> Response:
+    """Say what becomes of an order that is sold and short: it waits for stock until a time, or ends as by a cancellation."""
     reply = await commands.run(caller, body.to_command(caller.store_id, order_id))
     return _order(await queries.order(database, caller.store_id, order_id), reply.status, reply.headers)
 

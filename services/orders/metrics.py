@@ -21,6 +21,22 @@ _EVERY_S = 10.0
 
 ORDERS = Counter("freeport_orders_total", "Orders that reached a state.", ("market", "state"))
 OVERSOLD = Counter("freeport_orders_oversold_total", "Orders that a channel sold and stock was short of.", ("channel",))
+OVERSOLD_UNITS = Counter(
+    "freeport_orders_oversold_units_total", "Units that a channel sold and stock lacked.", ("channel",)
+)
+CHANNEL_REFUSED = Counter(
+    "freeport_orders_channel_refused_calls_total",
+    "What a channel refused to be told about an order.",
+    ("channel", "kind"),
+)
+FULFILLED_THERE = Counter(
+    "freeport_orders_fulfilled_there_total",
+    "Orders that a channel sold and ships from its own warehouse.",
+    ("channel",),
+)
+NOT_TAKEN_IN = Gauge(
+    "freeport_orders_channel_not_taken_in", "Orders that a channel sold and that could not be imported.", ("channel",)
+)
 HELD = Gauge("freeport_orders_held", "Orders that something keeps from going on.", ("code",))
 HELD_AGE = Gauge("freeport_orders_held_oldest_age_seconds", "Since when the oldest of them is held.", ("code",))
 
@@ -55,6 +71,13 @@ def count_decisions(book: OrderBook) -> None:
             ORDERS.labels(order.market, order.status).inc()
         if _STOCK in order.holds and not order.refusable and _STOCK not in book.held_before.get(order_id, ()):
             OVERSOLD.labels(order.channel).inc()
+            OVERSOLD_UNITS.labels(order.channel).inc(
+                sum(short.requested - short.available for short in order.facts.short)
+            )
+    for channel, kind in book.channel_refused:
+        CHANNEL_REFUSED.labels(channel, kind).inc()
+    for channel in book.counted_there:
+        FULFILLED_THERE.labels(channel).inc()
     for matter, stage in book.escalations:
         SILENCES.labels(matter, stage).inc()
     count_tries(book.webhooks)
@@ -70,6 +93,15 @@ async def measure(database: Database) -> None:
         HELD.labels(code).set(found[code]["orders"] if code in found else 0)
         HELD_AGE.labels(code).set(float(found[code]["age"]) if code in found else 0)
     await _measure_attention(database)
+    await _measure_refusals(database)
+
+
+async def _measure_refusals(database: Database) -> None:
+    # A channel's last refusal leaves no row: what was shown is cleared, not kept.
+    rows = await database.fetch("SELECT channel, count(*) AS orders FROM channel_refusal GROUP BY channel")
+    NOT_TAKEN_IN.clear()
+    for row in rows:
+        NOT_TAKEN_IN.labels(row["channel"]).set(row["orders"])
 
 
 async def _measure_attention(database: Database) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from services.orders.domain.facts import Cancellation, Facts
+from services.orders.domain.holds import stock_choices
 from services.orders.domain.standing import Status
 from services.orders.domain.timeline import Happening, in_causal_order, summary, worth_telling
 from services.orders.rows import facts_from_json, reasons_from_json
@@ -171,7 +172,7 @@ def _view(row: Row, lines: Sequence[Row], holds: Sequence[Row], person: Row | No
         status=Status(row["status"]),
         payment_status=PaymentStatus(row["payment_status"]),
         fulfilment_status=FulfilmentStatus(row["fulfilment_status"]),
-        holds=[_hold(hold) for hold in holds],
+        holds=[_hold(hold, facts) for hold in holds],
         reasons=[_reason(reason) for reason in reasons_from_json(row["reasons"])],
         cancellation=_cancellation(facts),
         silence=_silence(facts, row),
@@ -185,6 +186,7 @@ def _view(row: Row, lines: Sequence[Row], holds: Sequence[Row], person: Row | No
         version=row["version"],
         lines=[_line(line) for line in lines],
         totals=_totals(row),
+        channel_fee=None if row["channel_fee"] is None else Money(row["channel_fee"], row["currency"]),
         destination=DestinationOut(country=row["country"], region=row["region"], postal_area=row["postal_area"]),
         recipient=_recipient(person) if person and _is_somebody(person) else None,
         payment=PaymentOut(
@@ -199,15 +201,19 @@ def _view(row: Row, lines: Sequence[Row], holds: Sequence[Row], person: Row | No
     )
 
 
-def _hold(row: Row) -> HoldOut:
+def _hold(row: Row, facts: Facts) -> HoldOut:
     reasons = reasons_from_json(row["reasons"])
     clears_with = list(dict.fromkeys(reason.clears_with for reason in reasons if reason.clears_with))
-    return HoldOut(
-        code=HoldCode(row["code"]),
-        reasons=[_reason(reason) for reason in reasons],
-        since=row["since"],
-        clears_with=clears_with,
-    )
+    short = row["code"] == HoldCode.STOCK
+    told = {
+        "code": row["code"],
+        "reasons": [_reason(reason) for reason in reasons],
+        "since": row["since"],
+        "clears_with": clears_with,
+        "choices": stock_choices(facts) if short else (),
+        "wait_until": facts.stock_wait_until if short else None,
+    }
+    return HoldOut.model_validate(told)
 
 
 def _reason(reason: Reason) -> ReasonOut:

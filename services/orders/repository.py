@@ -3,19 +3,24 @@
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
+from services.orders.channel_repository import load_bookings, save_fulfilled_there, save_refusals
+from services.orders.channel_settings import connected
 from services.orders.domain.axes import fulfilment_status, payment_status
 from services.orders.domain.book import Entry, OrderBook
+from services.orders.domain.channel import CALLS, SHIP_BY, SHIP_BY_NEARS
 from services.orders.domain.facts import RECORDERS
 from services.orders.domain.holds import Hold
 from services.orders.domain.offer import Offer
-from services.orders.domain.order import SILENCE, Order
+from services.orders.domain.order import SILENCE, STOCK_WAIT, Order
 from services.orders.domain.standing import PaymentTerms, Status
 from services.orders.domain.timeline import BETWEEN_SERVICES, Happening
 from services.orders.rows import facts_from_json, facts_to_json, reasons_from_json
 from services.orders.settings import patience
 from services.orders.usecases.cancel_order import CancelOrder
+from services.orders.usecases.decide_stock import DecideStock
 from services.orders.usecases.import_orders import ImportOrders, imported_order_id
 from services.orders.usecases.place_order import PlaceOrder
+from services.orders.usecases.take_channel_orders import TakeChannelOrders
 from services.orders.webhook_repository import load_webhooks, save_webhooks, webhook_patterns
 from shared.contracts.catalog import ProductPublished, ProductWithdrawn
 from shared.contracts.orders import OrderPlaced
@@ -23,7 +28,7 @@ from shared.contracts.registry import TopicKind
 from shared.contracts.topics import BY_NAME
 from shared.contracts.values import PaymentMethod, PaymentMode
 from shared.database import Connection, Row, columns
-from shared.effects import Due
+from shared.effects import Answered, Due
 from shared.jsonable import dumps
 from shared.messaging.codec import decode_data
 from shared.messaging.message import Message
@@ -32,7 +37,7 @@ from shared.money import Money
 
 async def load_book(messages: Sequence[Message], connection: Connection) -> OrderBook:
     """Lock and read what the messages touch: orders, then offers."""
-    book = OrderBook(patience=patience())
+    book = OrderBook(patience=patience(), connected=connected())
     order_ids: set[str] = set()
     imported_ids: set[str] = set()
     silent_ids: set[str] = set()
@@ -45,7 +50,15 @@ async def load_book(messages: Sequence[Message], connection: Connection) -> Orde
             case ImportOrders(store_id=store_id, orders=orders):
                 imported_ids.update(imported_order_id(store_id, order.channel, order.external_id) for order in orders)
                 skus.update(wish.sku for order in orders for wish in order.wishes)
-            case CancelOrder(order_id=order_id):
+            case TakeChannelOrders(store_id=store_id, channel=channel, sold=sold, cancelled=cancelled):
+                imported_ids.update(imported_order_id(store_id, channel, one.order.external_id) for one in sold)
+                skus.update(wish.sku for one in sold for wish in one.order.wishes)
+                order_ids.update(imported_order_id(store_id, channel, one.external_id) for one in cancelled)
+            case Answered(kind=kind, key=order_id) if kind in CALLS:
+                order_ids.add(order_id)
+            case Due(kind, order_id) if kind in (SHIP_BY_NEARS, SHIP_BY, STOCK_WAIT):
+                order_ids.add(order_id)
+            case CancelOrder(order_id=order_id) | DecideStock(order_id=order_id):
                 order_ids.add(order_id)
             case Due(kind, order_id) if kind == SILENCE:
                 order_ids.add(order_id)
@@ -60,6 +73,8 @@ async def load_book(messages: Sequence[Message], connection: Connection) -> Orde
         if (happening := _happening(message)) is not None:
             book.happenings.append(happening)
     await _load_orders(sorted(order_ids), book, connection)
+    if book.connected:
+        await load_bookings(messages, book, connection)
     await _load_announcements(sorted(silent_ids), book, connection)
     await _load_imported(sorted(imported_ids), book, connection)
     await _load_offers(sorted(skus), learns, book, connection)
@@ -78,6 +93,10 @@ async def save_book(book: OrderBook, connection: Connection) -> None:
     await _save_holds([*known, *(order for order, _ in new)], book.held_before, connection)
     await _insert_happenings(book.happenings, connection)
     await save_webhooks(book.webhooks, connection)
+    if book.channel_refusals:
+        await save_refusals(book.channel_refusals, connection)
+    if book.fulfilled_there:
+        book.counted_there = await save_fulfilled_there(book.fulfilled_there, connection)
     await _save_offers([book.offers[sku] for sku in sorted(book.learned)], connection)
 
 
@@ -100,7 +119,7 @@ def _happening(message: Message) -> Happening | None:
 # ── Reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _SELECT_ORDERS = """
-SELECT id, store_id, market, channel, refusable, currency, total, payment_mode, payment_method, payment_token,
+SELECT id, store_id, market, channel, external_id, refusable, currency, total, payment_mode, payment_method, payment_token,
     card_fingerprint, created_at, status, held, facts, reasons, awaits, patient_until, version
 FROM orders WHERE id = ANY($1) ORDER BY id FOR UPDATE
 """
@@ -126,6 +145,7 @@ def _order(row: Row) -> Order:
         store_id=row["store_id"],
         market=row["market"],
         channel=row["channel"],
+        external_id=row["external_id"],
         refusable=row["refusable"],
         total=Money(row["total"], row["currency"]),
         terms=PaymentTerms(
@@ -199,20 +219,20 @@ INSERT INTO orders (
     id, store_id, number, market, channel, external_id, content_hash, placed_at, created_at, updated_at, version, status,
     payment_status, fulfilment_status, held, facts, reasons, awaits, patient_until, currency, goods, shipping, duties, taxes,
     fees, total, country, region, postal_area, payment_mode, payment_method, payment_token, card_fingerprint, refusable,
-    incoterm, service, quote_id)
+    incoterm, service, quote_id, channel_fee)
 SELECT id, store_id, number, market, channel, external_id, content_hash, placed_at, created_at, now(), 1, status,
     payment_status, fulfilment_status, held, facts, reasons::jsonb, awaits, patient_until, currency, goods, shipping, duties,
     taxes, fees, total, country, region, postal_area, payment_mode, payment_method, payment_token, card_fingerprint, refusable,
-    incoterm, service, quote_id
+    incoterm, service, quote_id, channel_fee
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
     $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::bool[], $14::jsonb[], $15::text[], $16::text[],
     $17::timestamptz[], $18::text[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[],
     $25::text[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[], $32::bool[], $33::text[],
-    $34::text[], $35::text[])
+    $34::text[], $35::text[], $36::bigint[])
 AS n(id, store_id, number, market, channel, external_id, content_hash, placed_at, created_at, status, payment_status,
     fulfilment_status, held, facts, reasons, awaits, patient_until, currency, goods, shipping, duties, taxes, fees, total,
     country, region, postal_area, payment_mode, payment_method, payment_token, card_fingerprint, refusable, incoterm, service,
-    quote_id)
+    quote_id, channel_fee)
 """
 
 
@@ -231,6 +251,7 @@ def _order_row(order: Order, entry: Entry) -> tuple[Any, ...]:
         totals.taxes.amount, totals.fees.amount, totals.total.amount, destination.country, destination.region,
         destination.postal_area, order.terms.mode, order.terms.method, order.terms.token, order.terms.card_fingerprint,
         order.refusable, placed.incoterm, placed.service, placed.quote_id,
+        entry.channel_fee.amount if entry.channel_fee else None,
     )  # fmt: skip
 
 

@@ -10,10 +10,12 @@ import pycountry
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from services.orders.domain.axes import FULFILMENT_STATUSES, PAYMENT_STATUSES
+from services.orders.domain.holds import WAIT
 from services.orders.domain.pricing import MOST, Wish
 from services.orders.domain.recipient import Address, Client, Recipient, destination_of, signals_of
 from services.orders.domain.standing import STOREFRONT, PaymentTerms, Status
 from services.orders.usecases.cancel_order import CancelOrder
+from services.orders.usecases.decide_stock import DecideStock, GiveUp, Wait
 from services.orders.usecases.import_orders import ImportedOrder, ImportOrders, Outcome
 from services.orders.usecases.place_order import PlaceOrder
 from shared.contracts.values import Destination, Incoterm, PaymentMethod, PaymentMode, ServiceLevel
@@ -356,6 +358,28 @@ class CancellationIn(Body):
         return CancelOrder(store_id=store_id, order_id=order_id, reason=self.reason, requested_by=self.requested_by)
 
 
+class StockDecisionIn(Body):
+    """`wait` for stock until a time, after which a person is told, or `cancel` with a reason as a code."""
+
+    decision: Literal["wait", "cancel"]
+    until: Instant | None = None
+    reason: Code | None = None
+
+    model_config = examples({"decision": "wait", "until": "2026-12-01T12:00:00Z"})
+
+    @model_validator(mode="after")
+    def _only_what_belongs_to_it(self) -> "StockDecisionIn":
+        waits = self.decision == WAIT
+        if (self.until is not None) != waits or (self.reason is not None) == waits:
+            raise ValueError("`wait` needs `until`, `cancel` needs `reason`, and neither takes the other's")
+        return self
+
+    def to_command(self, store_id: str, order_id: str) -> DecideStock:
+        """The decision."""
+        decision = Wait(until=self.until) if self.until is not None else GiveUp(reason=self.reason or "")
+        return DecideStock(store_id=store_id, order_id=order_id, decision=decision)
+
+
 class RecipientsIn(Body):
     """Which orders' recipients."""
 
@@ -392,12 +416,17 @@ class ReasonOut(View):
 
 
 class HoldOut(View):
-    """Something keeps the order from going on, and what would clear it."""
+    """Something keeps the order from going on, and what would clear it.
+
+    `choices` are what the seller may decide of it (`POST …/stock-decision`), `wait_until` until when it was let wait.
+    """
 
     code: HoldCode
     reasons: list[ReasonOut]
     since: datetime
     clears_with: list[str]
+    choices: list[Literal["wait", "cancel"]] = Field(default_factory=list[Literal["wait", "cancel"]])
+    wait_until: datetime | None = None
 
 
 class LineOut(View):
@@ -497,6 +526,10 @@ class OrderOut(View):
     version: int
     lines: list[LineOut]
     totals: TotalsOut
+    channel_fee: Money | None = Field(
+        default=None,
+        description="What the channel keeps of the total, as far as it said so; the buyer is not charged it.",
+    )
     destination: DestinationOut
     recipient: RecipientOut | None
     payment: PaymentOut

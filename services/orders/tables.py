@@ -65,6 +65,7 @@ orders = Table(
     Column("incoterm", Text, nullable=False),
     Column("service", Text, nullable=False),
     Column("quote_id", Text, nullable=False),
+    Column("channel_fee", BigInteger),  # what the channel keeps of the sale: known, and not charged to the buyer
     CheckConstraint("status IN ('placed', 'confirmed', 'completed', 'rejected', 'cancelled')", name="status"),
     CheckConstraint("total = goods + shipping + duties + taxes + fees", name="total"),
     CheckConstraint("least(goods, shipping, duties, taxes, fees) >= 0", name="amounts"),
@@ -238,4 +239,63 @@ webhook_attempt = Table(
     Column("status", Integer),  # none where there was no answer
     Column("error", Text, nullable=False),
     Column("response", Text, nullable=False),  # the first KiB
+)
+
+# How far a connected channel's orders were read. `claim` grows with each lease, so that who lost one writes nothing more.
+channel_intake = Table(
+    "channel_intake",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("cursor", Text, nullable=False),  # the channel's own; empty is the beginning
+    Column("anchor", Text, nullable=False),  # a cursor that is older than the overlap: what came late is after it
+    Column("next_anchor", Text, nullable=False),
+    Column("anchored_at", DateTime(timezone=True), nullable=False),
+    Column("swept_at", DateTime(timezone=True), nullable=False),  # when it was last read again from the anchor
+    Column("claim", BigInteger, nullable=False),
+    Column("claimed_until", DateTime(timezone=True)),
+    Column("next_at", DateTime(timezone=True), nullable=False),
+    Column("read_at", DateTime(timezone=True)),
+    Column("failures", Integer, nullable=False),  # in a row
+)
+
+# What channels sold and ship from their own warehouses. It has no life here: it is counted.
+channel_fulfilled = Table(
+    "channel_fulfilled",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("external_id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("placed_at", DateTime(timezone=True), nullable=False),  # by the channel's clock, as the next
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("counted_at", DateTime(timezone=True), nullable=False),  # by ours
+    Column("currency", Text, nullable=False),
+    Column("goods", BigInteger, nullable=False),
+    Column("shipping", BigInteger, nullable=False),
+    Column("taxes", BigInteger, nullable=False),
+    Column("fee", BigInteger, nullable=False),
+    Column("lines", JSONB, nullable=False),
+    CheckConstraint("state IN ('open', 'shipped', 'cancelled')", name="state"),
+)
+Index(
+    "ix_channel_fulfilled_list",
+    channel_fulfilled.c.store_id,
+    channel_fulfilled.c.channel,
+    desc(channel_fulfilled.c.placed_at),
+    desc(channel_fulfilled.c.external_id),
+)
+
+# What a channel sold and could not be taken in, until it can be.
+channel_refusal = Table(
+    "channel_refusal",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("external_id", Text, primary_key=True),
+    Column("code", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("cursor", Text, nullable=False),  # the page that it was on
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("retry_at", DateTime(timezone=True), nullable=False),
 )

@@ -12,6 +12,7 @@ PAGE = (ROOT / "docs" / "api.md").read_text("utf-8")
 NOT_FOR_CALLERS = {
     "POST /webhooks/provider",  # known by the provider's own id
     "POST /webhooks/carrier",
+    "POST /v1/channels/{name}/notices",  # known by the channel's own id
     "POST /internal/v1/recipients:batch",  # logistics reads
 }
 

@@ -1,16 +1,22 @@
 """Warehouses, shelves and messages for tests: name only what matters."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from services.inventory.consumers import routes
 from services.inventory.domain.adjustment import AdjustmentKind
 from services.inventory.domain.channel import Channel
+from services.inventory.domain.count import Counts, Since
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import EXPIRY, Shelves
 from services.inventory.domain.stock import StockItem, StockLevel
+from services.inventory.domain.transfer import Arrival
 from services.inventory.domain.warehouse import Warehouse, WarehouseKind
 from services.inventory.usecases.adjust_stock import AdjustStock
+from services.inventory.usecases.count_stock import CountedLine, CountStock
+from services.inventory.usecases.receive_transfer import ReceiveTransfer
+from services.inventory.usecases.ship_transfer import ShipTransfer
 from shared.contracts.logistics import ShipmentDispatched
 from shared.contracts.orders import OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected
 from shared.contracts.registry import Event
@@ -77,6 +83,7 @@ def some_shelves(
         items=items,
         reservations={reservation.order_id: reservation for reservation in reservations},
         queues=dict.fromkeys(items),
+        counts=Counts(since=defaultdict(Since)),  # one working set that lives on: its own ledger tells all
     )
 
 
@@ -145,6 +152,32 @@ def a_count(*lines: tuple[str, int], warehouse: str = "BER") -> AdjustStock:
     return an_adjustment(AdjustmentKind.COUNT, *lines, warehouse=warehouse)
 
 
+def a_snapshot(
+    quantity: int,
+    version: int,
+    as_of: datetime = NOON,
+    *,
+    sku: str = "MUG",
+    source: str = "wms",
+    warehouse: str = "BER",
+) -> CountStock:
+    """A warehouse system's word on one SKU."""
+    line = CountedLine(sku=sku, quantity=quantity, version=version, as_of=as_of)
+    return CountStock(source=source, warehouse=warehouse, lines=(line,))
+
+
+def shipped(*lines: tuple[str, int], source: str = "BER", destination: str = "NJ") -> ShipTransfer:
+    return ShipTransfer(source=source, destination=destination, reason="a reason", lines=lines)
+
+
+def arrived(sku: str = "MUG", received: int = 0, damaged: int = 0, reason: str = "a reason") -> Arrival:
+    return Arrival(sku=sku, received=received, damaged=damaged, reason=reason)
+
+
+def a_transfer_receipt(transfer_id: str, *found: Arrival, complete: bool = False, reason: str = "") -> ReceiveTransfer:
+    return ReceiveTransfer(transfer_id=transfer_id, arrivals=found, complete=complete, reason=reason)
+
+
 class Play:
     """Plays messages one by one through the service's own routing table, each at a moment of its own."""
 
@@ -165,7 +198,10 @@ class Play:
 
     def decide(self, body: object) -> Decision:
         self._count += 1
-        return self._router.decide(body, self.shelves, a_moment(self._count))
+        return self.decide_at(body, a_moment(self._count))
+
+    def decide_at(self, body: object, moment: Moment) -> Decision:
+        return self._router.decide(body, self.shelves, moment)
 
     def told(self, *bodies: object) -> list[Event]:
         """What the reservations' topic is told."""

@@ -57,9 +57,15 @@ BREAKS: list[tuple[str, str, set[str]]] = [
     ),
     (
         "inventory",
-        "INSERT INTO movement (sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at)"
-        " SELECT sku, warehouse, 'receipt', 1, 0, 'adj_x', 'str_demo', 'cmd_x', now() FROM stock_level LIMIT 1",
+        "INSERT INTO movement (sku, warehouse, kind, on_hand, reserved, cause, store_id, message_id, at, occurred_at)"
+        " SELECT sku, warehouse, 'receipt', 1, 0, 'adj_x', 'str_demo', 'cmd_x', now(), now() FROM stock_level LIMIT 1",
         {"stock.counters_are_the_ledger"},
+    ),
+    (
+        "inventory",
+        "INSERT INTO movement (sku, warehouse, kind, on_hand, reserved, in_transit, cause, store_id, message_id, at, occurred_at)"
+        " SELECT sku, warehouse, 'transfer_out', 0, 0, 1, 'trf_x', 'str_demo', 'cmd_x', now(), now() FROM stock_level LIMIT 1",
+        {"stock.in_transit_is_the_ledger"},
     ),
     (
         "inventory",

@@ -34,6 +34,8 @@ def holders_of(secret: str, home: Home, secrets: Secrets) -> set[str]:
         ("provider_webhook_secret", {"payments", "provider"}),
         ("carrier_key", {"logistics", "carrier"}),
         ("carrier_webhook_secret", {"logistics", "carrier"}),
+        ("market_key", {"market"}),
+        ("market_webhook_secret", {"market"}),
         ("internal_key", {"logistics"}),
         ("quote_private_key", {"logistics"}),
         ("quote_public_key", {"orders"}),
@@ -60,6 +62,30 @@ def test_a_service_holds_the_password_of_its_own_application_role_alone(
 def test_only_a_migration_is_given_the_owner_role(home: Home, secrets: Secrets) -> None:
     program = service_program("orders", "migrate", home, Ports(), secrets)
     assert secrets.owner_passwords["orders"] in program.env["FREEPORT_OWNER_DATABASE_URL"]
+
+
+def test_the_channels_and_the_credentials_they_name_are_given_to_inventory_and_orders_alone(
+    home: Home, secrets: Secrets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "channels.toml"
+    file.write_text("""
+[[channel]]
+store = "str_demo"
+name = "bazaar"
+kind = "sandbox"
+base_url = "http://127.0.0.1:8092/channels/bazaar"
+market = "GB"
+country = "GB"
+currency = "GBP"
+key_env = "BAZAAR_KEY"
+webhook_secret_env = "FREEPORT_MARKET_WEBHOOK_SECRET"
+""")
+    monkeypatch.setenv("FREEPORT_CHANNELS_FILE", str(file))
+    monkeypatch.setenv("BAZAAR_KEY", "the-key-of-bazaar")
+    assert holders_of("the-key-of-bazaar", home, secrets) == {"inventory", "orders"}
+    assert holders_of(secrets.market_webhook_secret, home, secrets) == {"inventory", "orders", "market"}
+    assert holders_of(secrets.market_key, home, secrets) == {"market"}
+    assert holders_of(str(file), home, secrets) == {"inventory", "orders"}
 
 
 def test_ports_follow_their_base(home: Home, secrets: Secrets) -> None:

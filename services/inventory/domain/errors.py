@@ -48,3 +48,60 @@ def below_zero(sku: str, warehouse: str, on_hand: int, change: int) -> Refusal:
         clears_with="a count of what is there",
         facts={"sku": sku, "warehouse": warehouse, "on_hand": on_hand, "change": change},
     )
+
+
+def not_available(sku: str, warehouse: str, available: int, wanted: int) -> Refusal:
+    """What is reserved stays for those it is promised to."""
+    return Refusal(
+        code="stock.not_available",
+        detail=f"{warehouse} has {available} of {sku} available, so {wanted} cannot leave",
+        clears_with="fewer units, or a receipt",
+        facts={"sku": sku, "warehouse": warehouse, "available": available, "wanted": wanted},
+    )
+
+
+def unknown_transfer(transfer_id: str) -> Refusal:
+    """There is none, or it is another store's."""
+    return Refusal(code="transfer.not_found", detail=f"there is no transfer {transfer_id}", kind=Kind.NOT_FOUND)
+
+
+def transfer_is_received(transfer_id: str) -> Refusal:
+    """Nothing of it is in transit any more."""
+    return Refusal(
+        code="transfer.received",
+        detail=f"{transfer_id} is received; nothing of it is in transit",
+        clears_with="a receipt by adjustment for what came after all",
+    )
+
+
+def not_in_transfer(sku: str, transfer_id: str) -> Refusal:
+    """Something came that was never shipped in it."""
+    return Refusal(
+        code="transfer.sku_unknown",
+        detail=f"{sku} is not in {transfer_id}",
+        kind=Kind.INVALID,
+        clears_with="a receipt by adjustment",
+        facts={"sku": sku},
+    )
+
+
+def more_damaged(sku: str, damaged: int, in_transit: int) -> Refusal:
+    """Damaged units beyond those in transit never were in the books."""
+    return Refusal(
+        code="transfer.more_damaged",
+        detail=f"{in_transit} of {sku} are in transit, so {damaged} cannot be damaged",
+        kind=Kind.INVALID,
+        clears_with="at most what is in transit",
+        facts={"sku": sku, "in_transit": in_transit},
+    )
+
+
+def reason_missing(sku: str) -> Refusal:
+    """What differs from what was shipped is entered with a reason."""
+    return Refusal(
+        code="transfer.reason_missing",
+        detail=f"what came of {sku} differs from what is in transit, and no reason is given",
+        kind=Kind.INVALID,
+        clears_with="a reason",
+        facts={"sku": sku},
+    )

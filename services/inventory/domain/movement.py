@@ -13,6 +13,7 @@ class MovementKind(StrEnum):
 
     RECEIPT = "receipt"
     COUNT = "count"
+    SNAPSHOT = "snapshot"  # a warehouse system counted, as of a time of its own
     WRITE_OFF = "write_off"
     CORRECTION = "correction"
     RESERVED = "reserved"
@@ -21,13 +22,19 @@ class MovementKind(StrEnum):
     BROKEN = "broken"
     CONSUMED = "consumed"
     RESTOCKED = "restocked"
+    TRANSFER_OUT = "transfer_out"  # on its way to another warehouse
+    TRANSFER_IN = "transfer_in"
+    TRANSFER_DAMAGED = "transfer_damaged"  # shipped, and not fit to be put on the shelf
+    TRANSFER_SHORT = "transfer_short"  # shipped, and never came
+    TRANSFER_OVER = "transfer_over"  # came, and was never shipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
-    """One entry. `on_hand` and `reserved` are changes, not balances.
+    """One entry. `on_hand`, `reserved` and `in_transit` are changes, not balances.
 
-    `cause` is the id of the order, return or adjustment behind it, `store_id` whose that is.
+    `cause` is the id of the order, return, adjustment, count or transfer behind it, `store_id` whose that is. `at` is when it was entered,
+    `occurred_at` when it happened, by its sender's clock.
     """
 
     sku: str
@@ -39,6 +46,9 @@ class Movement:
     store_id: str
     message_id: str
     at: datetime
+    occurred_at: datetime
+    in_transit: int = 0
+    reason: str = ""
 
 
 def fold(movements: Iterable[Movement]) -> dict[tuple[str, str], StockLevel]:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from services.inventory.domain.adjustment import Adjustment
 from services.inventory.domain.allocation import Shortage, plan_allocation
 from services.inventory.domain.channel import Channel, stock_by_channel, with_storefront
+from services.inventory.domain.count import Count, Counts
 from services.inventory.domain.held import HeldReturns
 from services.inventory.domain.movement import Movement, MovementKind
 from services.inventory.domain.reservation import HOLD, NEVER, Happening, Reservation, Status, Step
 from services.inventory.domain.stock import StockItem
+from services.inventory.domain.transfer import Arrival, Transfer, Transfers
 from services.inventory.domain.warehouse import Warehouse
 from shared.contracts.inventory import ReservationCommitted, StockChanged, StockReserved
 from shared.contracts.values import Allocation
@@ -43,12 +45,15 @@ class Shelves:
     queues: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     rounds: dict[str, Round] = field(default_factory=dict[str, Round])  # by the key of the announcement
     held: HeldReturns = field(default_factory=HeldReturns)
+    counts: Counts = field(default_factory=Counts)
+    transfers: Transfers = field(default_factory=Transfers)
 
     ledger: list[Movement] = field(default_factory=list[Movement])
     adjustments: list[Adjustment] = field(default_factory=list[Adjustment])
     put_warehouses: dict[str, Warehouse] = field(default_factory=dict[str, Warehouse])
     put_channels: dict[tuple[str, str], Channel] = field(default_factory=dict[tuple[str, str], Channel])
     announced: set[str] = field(default_factory=set[str])  # SKUs whose version went up
+    told: dict[str, StockChanged] = field(default_factory=dict[str, StockChanged])  # the newest state of each of them
     _touched: set[str] = field(default_factory=set[str])
     _freed: set[str] = field(default_factory=set[str])
     _waiting: set[str] = field(default_factory=set[str])
@@ -141,6 +146,38 @@ class Shelves:
         self._enter(kind, sku, adjustment.warehouse, adjustment.id, adjustment.store_id, now, change)
         return broken
 
+    def take_count(self, count: Count, cause: str, now: Moment) -> list[Reservation]:
+        """The books follow a count: `on_hand` is there. Returns the reservations that had to break for it."""
+        self.item(count.sku).store_id = count.store_id
+        broken = self._break_newest(count.sku, count.warehouse, count.on_hand, now)
+        self.counts.take(count)
+        self._enter(MovementKind.SNAPSHOT, count.sku, count.warehouse, cause, count.store_id, now, count.change)
+        return broken
+
+    def ship(self, transfer: Transfer, now: Moment) -> None:
+        """Goods leave for another warehouse: at most what is available, whoever calls has seen to that."""
+        for line in transfer.lines.values():
+            kind, away = MovementKind.TRANSFER_OUT, line.shipped
+            self._enter(kind, line.sku, transfer.source, transfer.id, transfer.store_id, now, -away, in_transit=away)
+        self.transfers.ship(transfer)
+
+    def receive(
+        self, transfer: Transfer, arrivals: Iterable[Arrival], *, complete: bool, reason: str, now: Moment
+    ) -> None:
+        """What came of a transfer is on the shelf; what did not, or is damaged, is in transit no longer."""
+        for sku, entry in transfer.receive(arrivals, complete=complete, reason=reason, now=now.decided_at):
+            self._enter(
+                entry.kind,
+                sku,
+                transfer.destination,
+                transfer.id,
+                transfer.store_id,
+                now,
+                entry.on_hand,
+                in_transit=entry.in_transit,
+                reason=entry.reason,
+            )
+
     def settle(self, effects: Iterable[Effect], now: Moment) -> list[Effect]:
         """The end of every decision that moved stock: waiting orders are served first, then the new state is told."""
         return [*effects, *self._serve_waiting(now), *self._announce(now)]
@@ -191,7 +228,7 @@ class Shelves:
         item.version += 1
         self.announced.add(item.sku)
         on_hand, reserved = item.on_hand, item.reserved
-        return StockChanged(
+        state = self.told[item.sku] = StockChanged(
             sku=item.sku,
             version=item.version,
             on_hand=on_hand,
@@ -200,6 +237,7 @@ class Shelves:
             channels=stock_by_channel(item, self.channels_of(item.store_id), self.warehouses),
             as_of=now.decided_at,
         )
+        return state
 
     def _post(
         self,
@@ -223,25 +261,33 @@ class Shelves:
         now: Moment,
         on_hand: int,
         reserved: int = 0,
+        *,
+        in_transit: int = 0,
+        reason: str = "",
     ) -> None:
         self.item(sku).level(warehouse).move(on_hand=on_hand, reserved=reserved)
-        self.ledger.append(
-            Movement(
-                sku=sku,
-                warehouse=warehouse,
-                kind=kind,
-                on_hand=on_hand,
-                reserved=reserved,
-                cause=cause,
-                store_id=store_id,
-                message_id=now.message_id,
-                at=now.decided_at,
-            )
+        entry = Movement(
+            sku=sku,
+            warehouse=warehouse,
+            kind=kind,
+            on_hand=on_hand,
+            reserved=reserved,
+            cause=cause,
+            store_id=store_id,
+            message_id=now.message_id,
+            at=now.decided_at,
+            occurred_at=now.occurred_at,
+            in_transit=in_transit,
+            reason=reason,
         )
+        self.ledger.append(entry)
         if on_hand or reserved:
             self._touched.add(sku)
         if on_hand > reserved:
             self._freed.add(sku)
+        if on_hand and self.counts.is_in_a_count(entry):
+            # The goods moved before the count, and only the word of it came after.
+            self._enter(MovementKind.SNAPSHOT, sku, warehouse, cause, store_id, now, -on_hand)
 
     def _note(self, reservation: Reservation) -> None:
         if reservation.status is Status.WAITING:

@@ -38,7 +38,7 @@ def adjust_stock(command: AdjustStock, shelves: Shelves, now: Moment) -> Decisio
         change = command.kind.change(quantity, level.on_hand)
         broken.extend((reservation, sku) for reservation in shelves.adjust(adjustment, sku, change, now))
         answers.append({"sku": sku, "change": change, "on_hand": level.on_hand})
-    effects: list[Effect] = [_told(reservation, sku, command.warehouse, shelves) for reservation, sku in broken]
+    effects: list[Effect] = [tell_broken(reservation, sku, command.warehouse, shelves) for reservation, sku in broken]
     answer = {
         "id": adjustment.id,
         "kind": command.kind,
@@ -79,7 +79,8 @@ def _adjustment(command: AdjustStock, now: Moment) -> Adjustment:
     )
 
 
-def _told(reservation: Reservation, sku: str, warehouse: str, shelves: Shelves) -> ReservationBroken:
+def tell_broken(reservation: Reservation, sku: str, warehouse: str, shelves: Shelves) -> ReservationBroken:
+    """The order lost its hold, because too few of the SKU are there."""
     left = shelves.item(sku).level(warehouse).available
     return ReservationBroken(
         order_id=reservation.order_id,

@@ -6,6 +6,7 @@ is what lets every order of arrival end alike.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -161,6 +162,12 @@ class Facts:
     asked: frozenset[str] = frozenset()  # whose answer was missing at the first deadline: they were asked again
     overdue: frozenset[str] = frozenset()  # and is missing at the second: a person was told
     given_up: frozenset[str] = frozenset()  # or the order was ended over it
+    complaints: tuple[
+        Reason, ...
+    ] = ()  # what goes wrong with its channel; the subject is what was told or is to be told
+    channel_has_tracking: bool = False
+    stock_wait_until: datetime | None = None  # the seller lets it wait for stock until then
+    stock_wait_over: bool = False  # and that time has passed
 
     @property
     def paid(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.orders.domain.facts import Cancellation, Papers, Payment, Shipment, Stock, Verdict
+from services.orders.domain.facts import Cancellation, Facts, Papers, Payment, Shipment, Stock, Verdict
 from services.orders.domain.objections import (
     SILENCES,
     Objection,
@@ -15,6 +15,9 @@ from services.orders.domain.objections import (
 )
 from services.orders.domain.standing import Standing, Status
 from shared.contracts.values import Reason
+
+WAIT, CANCEL = "wait", "cancel"
+"""The decisions about what is sold and short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,12 @@ def stock_short(order: Standing) -> tuple[Reason, ...]:
     if stock is Stock.WAITING or (stock in (Stock.REFUSED, Stock.LOST) and not order.refusable):
         return shortages(order.facts)
     return _ending(order, stock_objects)
+
+
+def stock_choices(facts: Facts) -> tuple[str, ...]:
+    """What the seller may decide about an order that lacks stock. None while it is about to end, or where it has left."""
+    open_ = facts.cancellation is Cancellation.NONE and not facts.shipment.handed_over
+    return (WAIT, CANCEL) if open_ else ()
 
 
 def needs_attention(order: Standing) -> tuple[Reason, ...]:
@@ -127,6 +136,17 @@ def _parcel_in_trouble(order: Standing) -> tuple[Reason, ...]:
     return ()
 
 
+def _channel_in_trouble(order: Standing) -> tuple[Reason, ...]:
+    return order.facts.complaints
+
+
+def _waited_in_vain(order: Standing) -> tuple[Reason, ...]:
+    if not order.facts.stock_wait_over or not stock_short(order):
+        return ()
+    message = "the time that the seller let it wait for stock is over"
+    return (Reason(code="stock.wait_over", message=message, clears_with="stock, or another decision"),)
+
+
 ATTENTION_REASONS = frozenset(
     {f"{who}.silent" for who in SILENCES}
     | {f"payment.{operation}_unknown" for operation in ("authorise", "capture", "renew", "void")}
@@ -135,7 +155,16 @@ ATTENTION_REASONS = frozenset(
     | {"shipment.lost", "shipment.cancelled", "shipment.quantity_mismatch", "shipment.no_service", "label.refused"}
     | {"parcel.damaged", "parcel.delivery_failed", "parcel.returned", "recipient.missing"}
     | {"risk.rejected"}
+    | {"channel.refused", "channel.silent", "channel.ship_by_nears", "channel.ship_by_missed"}
+    | {"stock.wait_over"}
 )
 """The codes that are counted one by one; every other (a rule of risk, a newer service's) counts as other."""
 
-_ATTENTION = (_silence, _money_in_doubt, _risk_rejects_what_is_sold, _parcel_in_trouble)
+_ATTENTION = (
+    _silence,
+    _money_in_doubt,
+    _risk_rejects_what_is_sold,
+    _parcel_in_trouble,
+    _channel_in_trouble,
+    _waited_in_vain,
+)

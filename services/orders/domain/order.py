@@ -32,12 +32,15 @@ from shared.contracts.orders import (
 from shared.contracts.registry import Event
 from shared.contracts.values import Reason
 from shared.effects import Deadline, Effect, Forget
-from shared.errors import Refusal
+from shared.errors import Kind, Refusal
 from shared.ids import derive_id
 from shared.money import Money
 
 SILENCE = "order.silence"
 """The kind of the deadline that ends an order's patience; its key is the order id."""
+
+STOCK_WAIT = "order.stock_wait"
+"""The kind of the deadline until which the seller lets an order wait for stock; its key is the order id."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +50,7 @@ class Order(Standing):
     id: str
     store_id: str
     market: str
+    external_id: str = ""  # the channel's
     total: Money
     created_at: datetime
     holds: dict[str, Hold] = field(default_factory=dict[str, Hold])
@@ -63,6 +67,7 @@ class Order(Standing):
             id=placed.order_id,
             store_id=placed.store_id,
             market=placed.market,
+            external_id=placed.external_id,
             channel=placed.channel,
             refusable=placed.refusable,
             total=placed.totals.total,
@@ -114,6 +119,19 @@ class Order(Standing):
         )
         return [question, Deadline(SILENCE, self.id, self.patient_until)]
 
+    def complain(self, complaint: Reason, at: datetime) -> list[Effect]:
+        """Something goes wrong between us and the channel: a person is told, until `channel_knows` the complaint's subject."""
+        others = tuple(other for other in self.facts.complaints if other.subject != complaint.subject)
+        self.facts = replace(self.facts, complaints=(*others, complaint))
+        return self.advance(at)
+
+    def channel_knows(self, subject: str, at: datetime, *, tracking: bool) -> list[Effect]:
+        """The channel took what it was told: nothing is wrong with that any more."""
+        others = tuple(other for other in self.facts.complaints if other.subject != subject)
+        has_tracking = tracking or self.facts.channel_has_tracking
+        self.facts = replace(self.facts, complaints=others, channel_has_tracking=has_tracking)
+        return self.advance(at)
+
     def cancel(self, reason: str, requested_by: str, at: datetime) -> list[Effect] | Refusal:
         """End the order at once while no parcel can have been booked; after that ask logistics. Refused where it is too late.
 
@@ -125,6 +143,24 @@ class Order(Standing):
         if self.status is Status.CONFIRMED:
             return self._follow(AskCancellation(reason, requested_by), at)
         self.facts = replace(self.facts, cancellation=Cancellation.ASKED, cancel_reason=reason, cancel_by=requested_by)
+        return self.advance(at)
+
+    def wait_for_stock(self, until: datetime, at: datetime) -> list[Effect] | Refusal:
+        """The seller lets it wait for stock: a person is told when the time is over. Refused where nothing can be decided any more."""
+        refusal = self._too_late_to_cancel()
+        if refusal is not None:
+            return refusal
+        if until <= at:
+            return Refusal(code="stock_decision.past", detail="that time is over already", kind=Kind.INVALID)
+        self.facts = replace(self.facts, stock_wait_until=until, stock_wait_over=False)
+        return [*self.advance(at), Deadline(STOCK_WAIT, self.id, until)]
+
+    def end_stock_wait(self, at: datetime) -> list[Effect]:
+        """The time to wait for stock is up: a person is told, if it still lacks any."""
+        until = self.facts.stock_wait_until
+        if until is None or at < until:
+            return []  # stock came, or the time was set anew
+        self.facts = replace(self.facts, stock_wait_over=True)
         return self.advance(at)
 
     def advance(self, at: datetime) -> list[Effect]:
@@ -196,6 +232,11 @@ class Order(Standing):
 
     def _update_holds(self, at: datetime) -> list[Effect]:
         wanted = holds_of(self)  # none when the order has ended: then they are cleared, too
+        forgotten: list[Effect] = []
+        if self.facts.stock_wait_until is not None and "stock" not in wanted:
+            # What was decided about this shortage says nothing about the next.
+            self.facts = replace(self.facts, stock_wait_until=None, stock_wait_over=False)
+            forgotten.append(Forget(STOCK_WAIT, self.id))
         told: list[Effect] = [HoldCleared(order_id=self.id, code=code) for code in self.holds if code not in wanted]
         for code, reasons in wanted.items():
             held = self.holds.get(code)
@@ -205,7 +246,7 @@ class Order(Standing):
             code: Hold(reasons, self.holds[code].since if code in self.holds else at)
             for code, reasons in wanted.items()
         }
-        return told
+        return [*told, *forgotten]
 
     def _update_patience(self, at: datetime) -> list[Effect]:
         waiting = waits_for(self)

@@ -52,16 +52,16 @@ def priced(wishes: Sequence[Wish], counter: Counter, offers: Mapping[str, Offer]
 
 
 def totalled(
-    lines: Sequence[OrderLine], quote: QuoteClaims | None, shipping: Money | None = None
+    lines: Sequence[OrderLine], quote: QuoteClaims | None, shipping: Money | None = None, taxes: Money | None = None
 ) -> OrderTotals | Refusal:
-    """The totals. What the quote does not promise costs nothing here; `shipping` is what a channel charged for it.
+    """The totals. What the quote does not promise costs nothing here; `shipping` and `taxes` are what a channel charged.
 
     Codes: `order.mixed_currencies`, `order.total_out_of_range`.
     """
     currency = lines[0].unit_price.currency
     nothing = Money(0, currency)
     if quote is None:
-        extras = (shipping or nothing, nothing, nothing, nothing)
+        extras = (shipping or nothing, nothing, taxes or nothing, nothing)
     else:
         extras = (quote.shipping, quote.duties, quote.taxes, quote.fees)
     if any(extra.currency != currency for extra in extras):

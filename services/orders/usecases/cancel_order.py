@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from services.orders.domain.book import OrderBook
+from services.orders.domain.channel import ends_told
 from shared.effects import Decision, Moment, Reply
 from shared.errors import Kind, Refusal
 
@@ -26,4 +27,5 @@ def cancel_order(command: CancelOrder, book: OrderBook, now: Moment) -> Decision
     if isinstance(decision, Refusal):
         return decision
     book.changed.add(order.id)
-    return [*decision, Reply({"id": order.id}, status=200 if order.status.ended else 202)]
+    told = ends_told(order, decision) if book.is_connected(order) else []
+    return [*decision, *told, Reply({"id": order.id}, status=200 if order.status.ended else 202)]

@@ -42,6 +42,10 @@ class ImportedOrder:
     terms: PaymentTerms
     signals: RiskSignals
     shipping: Money | None = None
+    taxes: Money | None = None  # that the channel charged beside its prices
+    channel_fee: Money | None = (
+        None  # what it keeps of the sale. It may settle it later, so it is no part of what it said
+    )
     presale: bool = False
     incoterm: Incoterm = Incoterm.DAP
     service: ServiceLevel = ServiceLevel.STANDARD
@@ -84,22 +88,26 @@ def _import_one(
     lines = priced(order.wishes, Counter(store_id=store_id, market=order.market), book.offers)
     if isinstance(lines, Refusal):
         return _refused(lines), []
-    totals = totalled(lines, None, order.shipping)
+    totals = totalled(lines, None, order.shipping, order.taxes)
     if isinstance(totals, Refusal):
         return _refused(totals), []
     placed = _placed(order_id, store_id, order, lines, totals)
     new = Order.place(placed, order.terms, now.decided_at, book.patience)
-    book.enter(new, Entry(placed=placed, recipient=order.recipient, content_hash=fingerprint))
+    book.enter(
+        new, Entry(placed=placed, recipient=order.recipient, content_hash=fingerprint, channel_fee=order.channel_fee)
+    )
     result = {"result": Outcome.CREATED, "id": order_id, "number": placed.number}
     return result, [placed, *new.advance(now.decided_at)]
 
 
 def content_hash(order: ImportedOrder) -> str:
-    """The fingerprint of all that the channel said; hashes of people are left out, their key may be rotated."""
+    """The fingerprint of all that the channel said; hashes of people are left out, their key may be rotated, and so is the channel's fee."""
     said = (
         order.market, order.channel, order.external_id, order.placed_at.isoformat(), order.wishes, order.destination,
         order.recipient, order.terms, order.shipping, order.presale, order.incoterm, order.service,
     )  # fmt: skip
+    if order.taxes is not None:  # what came before there were any keeps its fingerprint
+        said = (*said, order.taxes)
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 

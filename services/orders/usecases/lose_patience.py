@@ -1,6 +1,7 @@
 """Somebody has not answered in time."""
 
 from services.orders.domain.book import OrderBook
+from services.orders.domain.channel import ends_told
 from services.orders.domain.facts import Facts
 from shared.effects import Decision, Due, Moment
 
@@ -12,7 +13,7 @@ def lose_patience(due: Due, book: OrderBook, now: Moment) -> Decision:
     effects = order.lose_patience(now.decided_at, book.announcement_of(due.key))
     if stage := _stage(before, order.facts):
         book.escalations.append((matter, stage))
-    return effects
+    return [*effects, *ends_told(order, effects)] if book.is_connected(order) else effects
 
 
 def _stage(before: Facts, after: Facts) -> str:

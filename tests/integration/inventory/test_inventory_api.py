@@ -210,6 +210,7 @@ async def test_stock_by_warehouse_and_channel(bench: Bench, adjust: Stock) -> No
         "on_hand": 6,
         "reserved": 1,
         "available": 5,
+        "in_transit": 0,
         "warehouses": [
             {"warehouse": "BER", "kind": "home", "country": "DE", "on_hand": 5, "reserved": 1, "available": 4},
             {"warehouse": "NJ", "kind": "overseas", "country": "US", "on_hand": 1, "reserved": 0, "available": 1},

@@ -13,6 +13,7 @@ from services.inventory.consumers import routes
 from services.inventory.domain.shelves import Shelves
 from services.inventory.main import SERVICE
 from services.inventory.repository import load_shelves, save_shelves
+from services.inventory.transfers import read_transfers
 from shared.contracts.registry import Event
 from shared.database import Database
 from shared.effects import Due
@@ -58,16 +59,24 @@ async def rows_of(database: Database) -> Any:
         "SELECT order_id, status, demand, country, refusable, confirmed, allocations, expires_at, restocked FROM reservation"
     )
     ledger = await database.fetch(
-        "SELECT sku, warehouse, kind, on_hand, reserved, cause, message_id FROM movement ORDER BY id"
+        "SELECT sku, warehouse, kind, on_hand, reserved, in_transit, reason, cause, message_id FROM movement ORDER BY id"
     )
     versions = await database.fetch("SELECT sku, version FROM stock_item WHERE version > 0")
     held = await database.fetch("SELECT return_id, sku, warehouse, quantity FROM held_return")
+    counts = await database.fetch(
+        "SELECT sku, warehouse, source, version, as_of, quantity, on_hand, change FROM stock_count"
+    )
+    transfers = (
+        await read_transfers([row["id"] for row in await database.fetch("SELECT id FROM transfer")], database)
+    ).by_id
     return {
+        "transfers": {key: (known.status, list(known.lines.values())) for key, known in transfers.items()},
         "levels": {(row["sku"], row["warehouse"]): (row["on_hand"], row["reserved"]) for row in levels},
         "versions": {row["sku"]: row["version"] for row in versions},
         "reservations": {row["order_id"]: tuple(row)[1:] for row in reservations},
         "ledger": [tuple(row) for row in ledger],
         "held": {tuple(row) for row in held},
+        "counts": {tuple(row) for row in counts},
     }
 
 
@@ -78,8 +87,9 @@ def rows_in_memory(messages: list[Message]) -> Any:
         shelves = store.load([message])
         router.decide(message.body, shelves, message.moment)
         store.save(shelves)
-    levels, versions, reservations, ledger, _, held_returns = store.rows()
+    levels, versions, reservations, ledger, _, held_returns, counts, transfers = store.rows()
     return {
+        "transfers": transfers,
         "levels": {key: level for key, level in levels.items() if level[0]},
         "versions": versions,
         "reservations": {
@@ -95,8 +105,14 @@ def rows_in_memory(messages: list[Message]) -> Any:
             )
             for held in reservations.values()
         },
-        "ledger": [(m.sku, m.warehouse, m.kind, m.on_hand, m.reserved, m.cause, m.message_id) for m in ledger],
+        "ledger": [
+            (m.sku, m.warehouse, m.kind, m.on_hand, m.reserved, m.in_transit, m.reason, m.cause, m.message_id)
+            for m in ledger
+        ],
         "held": {(part.return_id, part.sku, part.warehouse, part.quantity) for part in held_returns.values()},
+        "counts": {
+            (c.sku, c.warehouse, c.source, c.version, c.as_of, c.quantity, c.on_hand, c.change) for c in counts.values()
+        },
     }
 
 
@@ -134,6 +150,8 @@ def some_histories() -> list[tuple[list[Message], list[int]]]:
 async def empty(bench: Bench) -> None:
     """The owner forgets all, also the ledger, which the application could not."""
     owner = await asyncpg.connect(bench.place.owner_url)
-    await owner.execute("TRUNCATE stock_item, stock_level, reservation, movement, adjustment, held_return")
+    await owner.execute(
+        "TRUNCATE transfer_line, transfer, stock_item, stock_level, stock_count, reservation, movement, adjustment, held_return"
+    )
     await owner.execute("DELETE FROM warehouse WHERE code = 'ATL'")
     await owner.close()

@@ -546,6 +546,7 @@ async def test_orders_are_counted_by_market_and_state_and_holds_are_measured(ben
 
     before = [of("freeport_orders_total", market="DE", state=state) for state in ("placed", "confirmed", "rejected")]
     oversold = of("freeport_orders_oversold_total", channel="bazaar")
+    units = of("freeport_orders_oversold_units_total", channel="bazaar")
     await confirmed(bench)
     await bench.deliver(build.refused(await placed(bench)))
     async with bench.client as client:
@@ -554,6 +555,9 @@ async def test_orders_are_counted_by_market_and_state_and_holds_are_measured(ben
     after = [of("freeport_orders_total", market="DE", state=state) for state in ("placed", "confirmed", "rejected")]
     assert [now - then for now, then in zip(after, before, strict=True)] == [3, 1, 1]
     assert of("freeport_orders_oversold_total", channel="bazaar") == oversold + 1
+    assert (
+        of("freeport_orders_oversold_units_total", channel="bazaar") == units + 1
+    )  # of two that were sold one was there
     await measure(bench.database)
     assert [of("freeport_orders_held", code=code) for code in ("stock", "customs_papers", "risk_review")] == [1, 1, 0]
     assert of("freeport_orders_held_oldest_age_seconds", code="stock") > 0
@@ -570,6 +574,10 @@ async def test_the_api_describes_itself_with_examples(bench: Bench) -> None:
         "orders.get",
         "orders.timeline",
         "orders.cancel",
+        "orders.decide_stock",
+        "channels.fulfilled_there",
+        "channels.notice",
+        "channels.refusals",
         "orders.import",
         "recipients.batch",
     }

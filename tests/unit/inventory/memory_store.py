@@ -2,31 +2,40 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
 
 from services.inventory.domain.adjustment import Adjustment, AdjustmentKind
 from services.inventory.domain.channel import Channel
+from services.inventory.domain.count import Count, Counts, Since
 from services.inventory.domain.held import HeldReturns, HeldUnits, Key
 from services.inventory.domain.movement import Movement
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import EXPIRY, WAITING_RETRY, Shelves
 from services.inventory.domain.stock import StockItem, StockLevel
+from services.inventory.domain.transfer import Transfer, Transfers
 from services.inventory.domain.warehouse import Warehouse, WarehouseKind
+from services.inventory.footprint import footprint_of
 from services.inventory.usecases.put_warehouse import PutWarehouse
 from shared.contracts.support import ReturnRelocated
 from shared.contracts.values import Grade
 from shared.effects import Due
+from shared.ids import derive_id
 from shared.messaging.message import Message
 from tests.builders.inventory import (
     BERLIN,
     NEW_JERSEY,
     NINGBO,
+    NOON,
     STORE,
     a_moment,
+    a_snapshot,
+    a_transfer_receipt,
     allocated,
     an_adjustment,
+    arrived,
     cancelled,
     confirmed,
     dispatched,
@@ -34,6 +43,7 @@ from tests.builders.inventory import (
     placed,
     rejected,
     returned,
+    shipped,
 )
 
 SKUS = ("CAP", "MUG", "PEN")
@@ -59,6 +69,8 @@ class MemoryStore:
     adjustments: list[Adjustment] = field(default_factory=list[Adjustment])
     warehouses: dict[str, Warehouse] = field(default_factory=_warehouses)
     held: dict[Key, HeldUnits] = field(default_factory=dict[Key, HeldUnits])
+    counts: dict[tuple[str, str, str], Count] = field(default_factory=dict[tuple[str, str, str], Count])
+    transfers: dict[str, Transfer] = field(default_factory=dict[str, Transfer])
 
     def load(self, messages: Sequence[Message]) -> Shelves:
         named = {getattr(message.body, "order_id", getattr(message.body, "key", "")) for message in messages}
@@ -76,6 +88,16 @@ class MemoryStore:
             },
             queues=dict.fromkeys(SKUS),
             held=HeldReturns(dict(self.held), dict(self.held)),
+            transfers=Transfers(
+                {key: replace(known, lines=dict(known.lines)) for key, known in self.transfers.items()}
+            ),
+            counts=Counts(
+                dict(self.counts),
+                {
+                    (sku, code, instant): Since().then(self.ledger, (sku, code), instant)
+                    for sku, code, instant in footprint_of(messages).counted
+                },
+            ),
         )
 
     def save(self, state: Shelves) -> None:
@@ -86,6 +108,8 @@ class MemoryStore:
         self.reservations.update(changed)
         self.warehouses.update(state.put_warehouses)
         self.held = dict(state.held.units)
+        self.counts.update(state.counts.taken)
+        self.transfers = dict(state.transfers.by_id)
 
     def rows(self) -> Any:
         levels = {
@@ -96,7 +120,22 @@ class MemoryStore:
         }
         versions = {item.sku: item.version for item in self.items.values() if item.version}
         reservations = {order: replace(held, changed=False) for order, held in self.reservations.items()}
-        return levels, versions, reservations, self.ledger, self.adjustments, self.held
+        return (
+            levels,
+            versions,
+            reservations,
+            self.ledger,
+            self.adjustments,
+            self.held,
+            self.counts,
+            self._transfer_rows(),
+        )
+
+    def _transfer_rows(self) -> dict[str, Any]:
+        return {
+            key: (known.status, sorted(known.lines.values(), key=lambda line: line.sku))
+            for key, known in self.transfers.items()
+        }
 
 
 def _copy_item(item: StockItem) -> StockItem:
@@ -144,6 +183,30 @@ bodies: st.SearchStrategy[object] = st.one_of(
         st.sampled_from(AdjustmentKind),
         _adjusted,
         _places,
+    ),
+    st.builds(
+        lambda sku, quantity, version, second, source, place: a_snapshot(
+            quantity, version, NOON + timedelta(seconds=second), sku=sku, source=source, warehouse=place.code
+        ),
+        _skus,
+        st.integers(0, 6),
+        st.integers(1, 9),
+        st.integers(0, 40),
+        st.sampled_from(["wms", "erp"]),
+        _places,
+    ),
+    st.builds(
+        lambda lines, places: shipped(*lines, source=places[0].code, destination=places[1].code),
+        st.lists(st.tuples(_skus, _quantities), min_size=1, max_size=2, unique_by=lambda line: line[0]),
+        st.permutations(WAREHOUSES),
+    ),
+    st.builds(  # of whatever message: most are none, the first ones often are
+        lambda number, found, complete: a_transfer_receipt(
+            derive_id("trf", a_moment(number).message_id), found, complete=complete, reason="a reason"
+        ),
+        st.integers(1, 40),
+        st.builds(arrived, _skus, st.integers(0, 4), st.integers(0, 1)),
+        st.booleans(),
     ),
 )
 

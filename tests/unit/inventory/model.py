@@ -4,6 +4,7 @@ What is compared with it is a `Stage`: the pure domain, or the service with its 
 """
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 
 from hypothesis import strategies as st
@@ -13,8 +14,11 @@ from services.inventory.domain.adjustment import AdjustmentKind
 from services.inventory.domain.reservation import HOLDING, Status
 from shared.contracts.values import Grade
 from tests.builders.inventory import (
+    a_snapshot,
+    a_transfer_receipt,
     allocated,
     an_adjustment,
+    arrived,
     cancelled,
     confirmed,
     dispatched,
@@ -22,23 +26,29 @@ from tests.builders.inventory import (
     placed,
     rejected,
     returned,
+    shipped,
 )
 
 SKUS = ("CAP", "MUG")
+BEFORE_ALL = datetime(2020, 1, 1, tzinfo=UTC)
 orders = st.integers(1, 5)
 quantities = st.integers(1, 3)
 skus = st.sampled_from(SKUS)
 
 
 class Stage(Protocol):
-    """Something that behaves like inventory, empty at first, with the warehouse BER."""
+    """Something that behaves like inventory, empty at first, with the warehouses BER and NGB, whose goods no order here may have."""
 
     def __call__(self, body: object) -> bool:
         """Let a message be decided. Returns whether it was refused."""
         ...
 
-    def level(self, sku: str) -> tuple[int, int]:
+    def level(self, sku: str, warehouse: str = "BER") -> tuple[int, int]:
         """(on hand, reserved)."""
+        ...
+
+    def transfers(self) -> list[tuple[str, int]]:
+        """(Id, units in transit) of every transfer, in the order of their shipping."""
         ...
 
     def status(self, number: int) -> Status:
@@ -56,11 +66,25 @@ class ModelOrder:
 
 
 @dataclass
+class ModelTransfer:
+    sku: str
+    left: int
+    home: bool  # to BER
+    open: bool = True
+
+
+@dataclass
 class Model:
     """Units on the shelf; an order holds exactly its demand or nothing."""
 
     on_hand: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SKUS, 0))
     orders: dict[int, ModelOrder] = field(default_factory=dict)
+    moved: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SKUS, 0))  # goods that came and left
+    counted: set[str] = field(default_factory=set)  # by hand
+    versions: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SKUS, 0))  # of the warehouse system
+
+    far: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SKUS, 0))  # on hand in NGB
+    transfers: list[ModelTransfer] = field(default_factory=list)
 
     def held(self, sku: str) -> int:
         return sum(order.demand.get(sku, 0) for order in self.orders.values() if order.state == "holds")
@@ -147,7 +171,9 @@ class InventoryAgainstModel(RuleBasedStateMachine):
         self.play(dispatched(number, *[allocated(sku, quantity) for sku, quantity in order.demand.items()]))
         planned = order.state == "holds"
         for sku, quantity in order.demand.items():  # without a hold it takes what is free, and never what others hold
-            self.model.on_hand[sku] -= quantity if planned else min(quantity, self.model.free(sku))
+            left = quantity if planned else min(quantity, self.model.free(sku))
+            self.model.on_hand[sku] -= left
+            self.model.moved[sku] -= left
         order.state = "gone"
 
     @rule(number=orders, sku=skus, quantity=quantities, grade=st.sampled_from(Grade))
@@ -159,6 +185,7 @@ class InventoryAgainstModel(RuleBasedStateMachine):
         back = min(quantity, order.demand.get(sku, 0) - order.back[sku]) if grade is Grade.SELLABLE else 0
         if back > 0:
             order.back[sku] += back
+            self.model.moved[sku] += back
             self.model.set_on_hand(sku, self.model.on_hand[sku] + back)
 
     @rule(kind=st.sampled_from(AdjustmentKind), sku=skus, quantity=st.integers(0, 6))
@@ -169,6 +196,60 @@ class InventoryAgainstModel(RuleBasedStateMachine):
         assert refused == (after < 0)
         if after >= 0:
             self.model.set_on_hand(sku, after)
+            if kind in (AdjustmentKind.RECEIPT, AdjustmentKind.WRITE_OFF):
+                self.model.moved[sku] += after - before
+            elif kind is AdjustmentKind.COUNT:
+                self.model.counted.add(sku)
+
+    @rule(sku=skus, quantity=st.integers(0, 6), version=st.integers(1, 6))
+    def count_of_long_ago(self, sku: str, quantity: int, version: int) -> None:
+        """What was there before all is taken with all that moved since; not an older version, nor behind a person's count."""
+        assert not self.play(a_snapshot(quantity, version, BEFORE_ALL, sku=sku))
+        if version > self.model.versions[sku] and sku not in self.model.counted:
+            self.model.versions[sku] = version
+            self.model.set_on_hand(sku, max(0, quantity + self.model.moved[sku]))
+
+    @rule(sku=skus, quantity=quantities, home=st.booleans())
+    def ship(self, sku: str, quantity: int, home: bool) -> None:
+        """What is free may leave, and is nowhere until it is received."""
+        source, destination = ("NGB", "BER") if home else ("BER", "NGB")
+        refused = self.play(shipped((sku, quantity), source=source, destination=destination))
+        free = self.model.far[sku] if home else self.model.free(sku)
+        assert refused == (quantity > free)
+        if refused:
+            return
+        self.model.transfers.append(ModelTransfer(sku, quantity, home))
+        if home:
+            self.model.far[sku] -= quantity
+        else:
+            self.model.on_hand[sku] -= quantity
+            self.model.moved[sku] -= quantity
+
+    @rule(nth=st.integers(0, 9), received=st.integers(0, 4), damaged=st.integers(0, 2), complete=st.booleans())
+    def receive(self, nth: int, received: int, damaged: int, complete: bool) -> None:
+        """What came is there, good ones beyond what was shipped too; damaged and missing ones are gone."""
+        if nth >= len(self.model.transfers):
+            return
+        transfer = self.model.transfers[nth]
+        found = arrived(transfer.sku, received, damaged)
+        transfer_id, _ = self.play.transfers()[nth]
+        refused = self.play(a_transfer_receipt(transfer_id, found, complete=complete, reason="a reason"))
+        assert refused == (not transfer.open or damaged > transfer.left)
+        if refused:
+            return
+        transfer.left = 0 if complete else max(0, transfer.left - damaged - received)
+        transfer.open = transfer.left > 0
+        if transfer.home:
+            self.model.moved[transfer.sku] += received
+            self.model.set_on_hand(transfer.sku, self.model.on_hand[transfer.sku] + received)
+        else:
+            self.model.far[transfer.sku] += received
+
+    @invariant()
+    def transfers_agree(self) -> None:
+        assert [left for _, left in self.play.transfers()] == [transfer.left for transfer in self.model.transfers]
+        for sku in SKUS:
+            assert self.play.level(sku, "NGB") == (self.model.far[sku], 0)
 
     @invariant()
     def counters_agree(self) -> None:

@@ -17,8 +17,11 @@ class PureStage:
     def __call__(self, body: object) -> bool:
         return isinstance(self._play.decide(body), Refusal)
 
-    def level(self, sku: str) -> tuple[int, int]:
-        return self._play.level(sku)
+    def level(self, sku: str, warehouse: str = "BER") -> tuple[int, int]:
+        return self._play.level(sku, warehouse)
+
+    def transfers(self) -> list[tuple[str, int]]:
+        return [(key, transfer.in_transit) for key, transfer in self._play.shelves.transfers.by_id.items()]
 
     def status(self, number: int) -> Status:
         return self._play.status(number)

@@ -1,15 +1,20 @@
 """What a batch must load, read from its messages."""
 
+from datetime import timedelta
+
 from services.inventory.domain.adjustment import AdjustmentKind
+from services.inventory.domain.reservation import HOLD
 from services.inventory.footprint import Footprint, Shortening, footprint_of
 from services.inventory.usecases.put_channel import PutChannel
 from shared.effects import Due
 from shared.messaging.message import Message
 from tests.builders.inventory import (
+    NOON,
     STORE,
     a_count,
     a_moment,
     a_receipt,
+    a_snapshot,
     allocated,
     an_adjustment,
     cancelled,
@@ -70,3 +75,19 @@ def test_announcements_and_channels() -> None:
 
 def test_what_is_not_ours_touches_nothing() -> None:
     assert footprint(None, Due("another.kind", "x")) == Footprint()
+
+
+def test_of_a_count_the_fewest_units_said_of_an_instant_are_known_and_the_future_is_now() -> None:
+    now = a_moment(0).decided_at
+    found = footprint(a_snapshot(7, version=1, sku="A"), a_snapshot(4, version=2, sku="A", as_of=NOON + HOLD))
+    assert found.counted == {("A", "BER", NOON): 7, ("A", "BER", now + timedelta(seconds=1)): 4}
+    assert found.freed == {"A": ""}
+    assert found.goods_move
+    found.shorten_to(("A", "BER"), 9)
+    found.shorten_to(("A", "BER"), 5)
+    assert found.shortened["A", "BER"] == Shortening(lowest_count=5)
+
+
+def test_counts_are_asked_for_only_where_goods_move() -> None:
+    assert not footprint(placed(1), confirmed(1), cancelled(1), expiry_of(1)).goods_move
+    assert all(footprint(body).goods_move for body in (dispatched(1), returned(1), a_receipt(("A", 1))))

@@ -1,0 +1,1 @@
+"""A seller's tables, in and out, by the platform's public interfaces."""
