@@ -105,7 +105,7 @@ async def get_reservation(order_id: OrderId, caller: Reader, database: Reads) ->
     response_class=Response,
 )
 async def put_channel(channel: ChannelName, body: ChannelIn, caller: Writer, commands: Commands) -> Response:
-    """Set how many units are kept from a channel. What it may sell of every SKU is told anew."""
+    """Set what a channel may sell. It is told anew of every SKU, some hundred at a time."""
     return await commands.execute(caller, body.to_command(channel))
 
 

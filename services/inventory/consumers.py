@@ -9,6 +9,7 @@ from services.inventory.usecases.consume_stock import consume_stock
 from services.inventory.usecases.count_stock import CountStock, count_stock
 from services.inventory.usecases.expire_reservation import expire_reservation
 from services.inventory.usecases.put_channel import PutChannel, put_channel
+from services.inventory.usecases.put_policies import PutPolicies, put_policies
 from services.inventory.usecases.put_warehouse import PutWarehouse, put_warehouse
 from services.inventory.usecases.receive_transfer import ReceiveTransfer, receive_transfer
 from services.inventory.usecases.release_stock import release_stock
@@ -39,6 +40,7 @@ def routes(on: Router[Shelves]) -> None:
     on(ReceiveTransfer, receive_transfer)
     on(PutWarehouse, put_warehouse)
     on(PutChannel, put_channel)
+    on(PutPolicies, put_policies)
     on.due(EXPIRY, expire_reservation)
     on.due(WAITING_RETRY, retry_waiting)
     on.due(ANNOUNCE, announce_stock)

@@ -27,8 +27,9 @@ told AS (
         SELECT FROM known k WHERE k.store_id = c.store_id AND k.channel = c.channel
     ) ON CONFLICT (kind, key) DO UPDATE SET due_at = excluded.due_at, claimed_until = NULL
 )
-INSERT INTO channel_health (store_id, channel, lag_s) SELECT * FROM configured
-ON CONFLICT (store_id, channel) DO UPDATE SET connected = true
+INSERT INTO channel_health (store_id, channel, lag_s, objective_s)
+SELECT store_id, channel, objective_s, objective_s FROM configured
+ON CONFLICT (store_id, channel) DO UPDATE SET connected = true, objective_s = excluded.objective_s
 """
 _DISCONNECT = """
 UPDATE channel_health SET connected = false
@@ -80,11 +81,21 @@ SELECT h.state, h.lag_s, extract(epoch FROM now() - h.since)::float8 AS for_s,
         AND o.acked_version < o.version AND o.refused_code <> '') AS refused
 FROM channel_health h WHERE h.store_id = $1 AND h.channel = $2
 """
+# A lag that policies reckon with has changed: what the channel may sell of every SKU is told anew, in rounds.
+_TELL = """
+INSERT INTO deadline (kind, key, due_at, context)
+SELECT $8, $1::text || '/', now(), jsonb_build_object('store', $1::text) FROM judged WHERE $4 <> $7 AND EXISTS (
+    SELECT FROM channel c WHERE c.store_id = $1 AND c.name = $2 AND (c.buffer IS DISTINCT FROM 0 OR c.allotment > 0)
+    UNION ALL SELECT FROM channel_policy p
+    WHERE p.store_id = $1 AND p.channel = $2 AND (p.buffer IS DISTINCT FROM 0 OR p.allotment > 0)
+) ON CONFLICT (kind, key) DO UPDATE SET due_at = excluded.due_at, claimed_until = NULL
+"""
 # Another replica may have judged it meanwhile: its word stands. Who was fenced may have been restored from a backup.
 _JUDGE = f"""
 WITH judged AS (UPDATE channel_health SET state = $3, lag_s = $4, delay_s = $5, since = CASE WHEN state = $3 THEN since ELSE now() END
 WHERE store_id = $1 AND channel = $2 AND state = $6 AND lag_s = $7 RETURNING 1),
-compared AS ({asking("SELECT $1, $2, false, 'fence' FROM judged WHERE $6 = 'fenced' AND $3 <> 'fenced'")})
+compared AS ({asking("SELECT $1, $2, false, 'fence' FROM judged WHERE $6 = 'fenced' AND $3 <> 'fenced'")}),
+told AS ({_TELL})
 SELECT true FROM judged
 """  # noqa: S608 (constants)
 
@@ -108,7 +119,7 @@ async def judge_channel(database: Database, key: ChannelKey, limits: Limits) -> 
     delay = max(seen["at_risk_s"], seen["silent_s"])
     feed_metrics.show(key.channel, state, delay, lag, seen["pending"], seen["refused"])
     if (state, lag) != (was, seen["lag_s"]) or delay > 0:
-        mine = await database.fetchval(_JUDGE, *key, state, lag, delay, was, seen["lag_s"])
+        mine = await database.fetchval(_JUDGE, *key, state, lag, delay, was, seen["lag_s"], ANNOUNCE)
         if mine and state is not was:
             feed_metrics.STATES.labels(key.channel, state).inc()
             tell = _log.error if state is ChannelState.FENCED else _log.warning

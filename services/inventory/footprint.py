@@ -10,6 +10,7 @@ from services.inventory.usecases.adjust_stock import AdjustStock
 from services.inventory.usecases.answer_again import WHO
 from services.inventory.usecases.count_stock import CountStock
 from services.inventory.usecases.put_channel import PutChannel
+from services.inventory.usecases.put_policies import PutPolicies
 from services.inventory.usecases.put_warehouse import PutWarehouse
 from services.inventory.usecases.receive_transfer import ReceiveTransfer
 from services.inventory.usecases.ship_transfer import ShipTransfer
@@ -141,6 +142,9 @@ def _add(message: Message, found: Footprint) -> None:
             found.goods_move = True
         case PutChannel():
             found.stores.add(message.moment.store_id)
+        case PutPolicies():
+            found.stores.add(message.moment.store_id)
+            found.skus.update(body.policies)
         case Due():
             _add_due(body, found)
         case _:

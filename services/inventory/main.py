@@ -8,6 +8,7 @@ from services.inventory.drift_api import router as drift
 from services.inventory.feed_api import router as feed
 from services.inventory.feed_connections import feed_channels
 from services.inventory.metrics import count_reservations
+from services.inventory.policies_api import router as policies
 from services.inventory.repository import load_shelves, save_shelves
 from services.inventory.settings import Settings
 from services.inventory.transfers_api import router as transfers
@@ -16,7 +17,7 @@ from shared.runtime import Service, run
 SERVICE = Service(
     name="inventory",
     settings=Settings,
-    api=[counts, drift, feed, transfers, router],
+    api=[counts, drift, feed, policies, transfers, router],
     routes=routes,
     load=load_shelves,
     save=save_shelves,

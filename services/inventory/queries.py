@@ -159,10 +159,19 @@ def _reservation_out(row: Row) -> ReservationOut:
 
 
 async def channels(database: Database, store_id: str) -> Page[ChannelOut]:
-    """The store's channels, by name, with every buffer."""
+    """The store's channels, by name, with every buffer in units."""
     found = await _channels_of(store_id, database, None)
     shown = [
-        ChannelOut(name=name, buffer=channel.buffer, country=channel.country, skus=dict(channel.buffers))
+        ChannelOut(
+            name=name,
+            buffer=channel.policy.buffer,
+            country=channel.country,
+            skus={sku: own.buffer for sku, own in channel.policies.items() if own.buffer is not None},
+            cap=channel.policy.cap,
+            allotment=channel.policy.allotment,
+            closed=channel.policy.closed,
+            units_per_s=channel.units_per_s,
+        )
         for name, channel in sorted(found.items())
     ]
     return Page(data=shown, has_more=False, next=None)

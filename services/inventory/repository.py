@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from services.inventory.counts import read_counts, read_since, save_counts
 from services.inventory.domain.count import Counts, Since
 from services.inventory.domain.held import HeldReturns, HeldUnits
+from services.inventory.domain.policy import Policy
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import Round, Shelves, parse_announce_key
 from services.inventory.domain.stock import StockItem, StockLevel
@@ -476,31 +477,51 @@ async def _add_adjustments(shelves: Shelves, connection: Connection) -> None:
 
 
 _PUT_CHANNELS = """
-INSERT INTO channel (store_id, name, buffer, country)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[])
-ON CONFLICT (store_id, name) DO UPDATE SET buffer = excluded.buffer, country = excluded.country
+INSERT INTO channel (store_id, name, country, units_per_s, buffer, cap, allotment, closed)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bool[])
+ON CONFLICT (store_id, name) DO UPDATE SET country = excluded.country, units_per_s = excluded.units_per_s,
+    buffer = excluded.buffer, cap = excluded.cap, allotment = excluded.allotment, closed = excluded.closed
 """
-_FORGET_BUFFERS = """
-DELETE FROM channel_buffer b USING unnest($1::text[], $2::text[]) AS c(store_id, channel)
-WHERE b.store_id = c.store_id AND b.channel = c.channel
+# Whoever changes policies of a channel holds its row: they come and go in no order of their own.
+_LOCK_CHANNELS = """
+SELECT FROM channel WHERE (store_id, name) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+ORDER BY store_id, name FOR NO KEY UPDATE
 """
-_PUT_BUFFERS = """
-INSERT INTO channel_buffer (store_id, channel, sku, buffer)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
+_CLEAR_POLICIES = """
+DELETE FROM channel_policy p USING unnest($1::text[], $2::text[]) AS c(store_id, channel)
+WHERE p.store_id = c.store_id AND p.channel = c.channel
+"""
+_FORGET_POLICIES = """
+DELETE FROM channel_policy p USING unnest($1::text[], $2::text[], $3::text[]) AS c(store_id, channel, sku)
+WHERE p.store_id = c.store_id AND p.channel = c.channel AND p.sku = c.sku
+"""
+_PUT_POLICIES = """
+INSERT INTO channel_policy (store_id, channel, sku, buffer, cap, allotment, closed)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bool[])
+ON CONFLICT (store_id, channel, sku) DO UPDATE
+SET buffer = excluded.buffer, cap = excluded.cap, allotment = excluded.allotment, closed = excluded.closed
 """
 
 
 async def _save_channels(shelves: Shelves, connection: Connection) -> None:
-    if not shelves.put_channels:
-        return
     channels = sorted(shelves.put_channels.items())
-    keys = [key for key, _ in channels]
-    rows = [(*key, channel.buffer, channel.country) for key, channel in channels]
-    await connection.execute(_PUT_CHANNELS, *columns(rows))
-    await connection.execute(_FORGET_BUFFERS, *columns(keys))
-    buffers = [(*key, sku, buffer) for key, channel in channels for sku, buffer in sorted(channel.buffers.items())]
-    if buffers:
-        await connection.execute(_PUT_BUFFERS, *columns(buffers))
+    if channels:
+        rows = [(*key, one.country, one.units_per_s, *_policy_row(one.policy)) for key, one in channels]
+        await connection.execute(_PUT_CHANNELS, *columns(rows))
+    policies = sorted(shelves.put_policies.items())
+    changed = shelves.cleared | {(store, channel) for (store, channel, _), _ in policies}
+    if changed:
+        await connection.execute(_LOCK_CHANNELS, *columns(sorted(changed)))
+    if shelves.cleared:
+        await connection.execute(_CLEAR_POLICIES, *columns(sorted(shelves.cleared)))
+    if gone := [key for key, policy in policies if policy is None]:
+        await connection.execute(_FORGET_POLICIES, *columns(gone))
+    if put := [(*key, *_policy_row(policy)) for key, policy in policies if policy is not None]:
+        await connection.execute(_PUT_POLICIES, *columns(put))
+
+
+def _policy_row(policy: Policy) -> tuple[int | None, int | None, int, bool]:
+    return policy.buffer, policy.cap, policy.allotment, policy.closed
 
 
 _FORGET_HELD = """

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StrictInt, StringConstraints, model_
 
 from services.inventory.domain.adjustment import AdjustmentKind
 from services.inventory.domain.movement import MovementKind
+from services.inventory.domain.policy import Policy
 from services.inventory.domain.reservation import Status
 from services.inventory.domain.warehouse import WarehouseKind
 from services.inventory.usecases.adjust_stock import AdjustStock
@@ -152,7 +153,7 @@ class LevelOut(View):
 
 
 class ChannelStockOut(View):
-    """What a channel may sell of it: what is available and may go there, less the buffer."""
+    """What a channel may sell of it by its policy. `buffer` is what is kept from it now, however that was told."""
 
     channel: str
     available: int
@@ -226,29 +227,74 @@ class ReservationOut(View):
     updated_at: datetime
 
 
-class ChannelIn(Body):
-    """How many units are kept from a channel, because its numbers arrive late.
+Units = Annotated[StrictInt, Field(ge=0, le=_MOST)]
+
+
+class PolicyIn(Body):
+    """What a channel may sell, in units."""
+
+    buffer: Annotated[
+        Units | None,
+        Field(description="Of the shared stock, units kept from the channel; null: by the speed of sale over its lag."),
+    ]
+    cap: Annotated[Units | None, Field(description="At most so many are shown; null: no cap.")] = None
+    allotment: Annotated[
+        Units, Field(description="Units that no other channel is offered, while there are so many.")
+    ] = 0
+    closed: Annotated[bool, Field(description="Nothing is offered.")] = False
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(buffer=self.buffer, cap=self.cap, allotment=self.allotment, closed=self.closed)
+
+
+class ChannelIn(PolicyIn):
+    """What a channel may sell of every SKU. Its buffer is there because its numbers arrive late, and grows when they arrive later.
 
     `country` is where it sells, null for everywhere: bonded stock is offered only where it may be sold.
     """
 
-    model_config = examples({"buffer": 5, "country": "DE", "skus": {"MUG-RED": 20}})
+    model_config = examples(
+        {"buffer": 5, "country": "DE", "skus": {"MUG-RED": 20}}, {"buffer": None, "units_per_s": 0.5}
+    )
 
-    buffer: Annotated[StrictInt, Field(ge=0, le=_MOST)]
     country: KnownCountry | None = None
+    units_per_s: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=10_000,
+            allow_inf_nan=False,
+            description="Sales of a SKU on all channels together in a rush, for a null buffer; null: as it was.",
+        ),
+    ] = None
     skus: Annotated[
-        dict[Sku, Annotated[StrictInt, Field(ge=0, le=_MOST)]],
-        Field(default_factory=dict[str, int], max_length=10_000, description="SKUs whose buffer differs."),
-    ]
+        dict[Sku, Units] | None,
+        Field(
+            max_length=10_000, description="The SKUs whose buffer differs; null: SKUs with their own policy keep it."
+        ),
+    ] = None
 
     def to_command(self, name: str) -> PutChannel:
-        return PutChannel(name=name, buffer=self.buffer, country=self.country or "", buffers=self.skus)
+        return PutChannel(
+            name=name,
+            country=self.country or "",
+            policy=self.policy,
+            units_per_s=self.units_per_s,
+            buffers=self.skus,
+        )
 
 
 class ChannelOut(View):
-    """A channel and what is kept from it."""
+    """A channel and what it may sell. `buffer` null: by speed of sale. `skus` null: those that were there stay."""
 
     name: str
-    buffer: int
+    buffer: int | None
     country: str
-    skus: dict[str, int]
+    skus: Annotated[
+        dict[str, int] | None, Field(description="SKUs with a policy of their own whose buffer is in units.")
+    ]
+    cap: int | None
+    allotment: int
+    closed: bool
+    units_per_s: float

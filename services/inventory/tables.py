@@ -219,25 +219,34 @@ adjustment = Table(
     Column("at", DateTime(timezone=True), nullable=False),
 )
 
+# A channel's own policy. `buffer` null: by speed of sale over its lag; `cap` null: none.
 channel = Table(
     "channel",
     metadata,
     Column("store_id", Text, primary_key=True),
     Column("name", Text, primary_key=True),
-    Column("buffer", BigInteger, nullable=False, server_default=text("0")),
+    Column("buffer", BigInteger, nullable=True, server_default=text("0")),
     Column("country", Text, nullable=False, server_default=text("''")),
+    Column("cap", BigInteger, nullable=True),
+    Column("allotment", BigInteger, nullable=False, server_default=text("0")),
+    Column("closed", Boolean, nullable=False, server_default=text("false")),
+    Column("units_per_s", Double, nullable=False, server_default=text("0")),
     CheckConstraint("buffer >= 0", name="buffer"),
+    CheckConstraint("cap >= 0 AND allotment >= 0 AND units_per_s >= 0", name="policy"),
 )
 
-# Where a SKU's buffer on a channel differs from the channel's own.
-channel_buffer = Table(
-    "channel_buffer",
+# Where a SKU's policy on a channel differs from the channel's own.
+channel_policy = Table(
+    "channel_policy",
     metadata,
     Column("store_id", Text, primary_key=True),
     Column("channel", Text, primary_key=True),
     Column("sku", Text, primary_key=True),
-    Column("buffer", BigInteger, nullable=False),
-    CheckConstraint("buffer >= 0", name="buffer"),
+    Column("buffer", BigInteger, nullable=True),
+    Column("cap", BigInteger, nullable=True),
+    Column("allotment", BigInteger, nullable=False, server_default=text("0")),
+    Column("closed", Boolean, nullable=False, server_default=text("false")),
+    CheckConstraint("buffer >= 0 AND cap >= 0 AND allotment >= 0", name="policy"),
     ForeignKeyConstraint(["store_id", "channel"], [channel.c.store_id, channel.c.name]),
 )
 
@@ -296,6 +305,7 @@ channel_health = Table(
     Column("since", DateTime(timezone=True), nullable=False, server_default=_now),
     Column("delay_s", Double, nullable=False, server_default=text("0")),
     Column("lag_s", Double, nullable=False),  # what a policy may reckon with
+    Column("objective_s", Double, nullable=False),
     Column("silent_since", DateTime(timezone=True), nullable=True),  # asked, and no answer since
     Column("answered_at", DateTime(timezone=True), nullable=True),
     Column("failures", Integer, nullable=False, server_default=text("0")),  # in a row

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from services.inventory.consumers import routes
 from services.inventory.domain.adjustment import AdjustmentKind
-from services.inventory.domain.channel import Channel
+from services.inventory.domain.channel import SHARED, Channel
 from services.inventory.domain.count import Counts, Since
+from services.inventory.domain.policy import Policy
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import EXPIRY, Shelves
 from services.inventory.domain.stock import StockItem, StockLevel
@@ -15,6 +16,7 @@ from services.inventory.domain.transfer import Arrival
 from services.inventory.domain.warehouse import Warehouse, WarehouseKind
 from services.inventory.usecases.adjust_stock import AdjustStock
 from services.inventory.usecases.count_stock import CountedLine, CountStock
+from services.inventory.usecases.put_channel import PutChannel
 from services.inventory.usecases.receive_transfer import ReceiveTransfer
 from services.inventory.usecases.ship_transfer import ShipTransfer
 from shared.contracts.logistics import ShipmentDispatched
@@ -176,6 +178,16 @@ def arrived(sku: str = "MUG", received: int = 0, damaged: int = 0, reason: str =
 
 def a_transfer_receipt(transfer_id: str, *found: Arrival, complete: bool = False, reason: str = "") -> ReceiveTransfer:
     return ReceiveTransfer(transfer_id=transfer_id, arrivals=found, complete=complete, reason=reason)
+
+
+def a_channel_put(
+    policy: Policy = SHARED,
+    *,
+    name: str = "bazaar",
+    units_per_s: float | None = None,
+    buffers: Mapping[str, int] | None = None,
+) -> PutChannel:
+    return PutChannel(name=name, country="", policy=policy, units_per_s=units_per_s, buffers=buffers)
 
 
 class Play:

@@ -30,6 +30,27 @@ def warehouse_is_taken(code: str) -> Refusal:
     return Refusal(code="warehouse.taken", detail=f"the code {code} is taken", clears_with="another warehouse code")
 
 
+def unknown_channel(name: str) -> Refusal:
+    """The store has no channel of that name."""
+    return Refusal(
+        code="channel.not_found",
+        detail=f"there is no channel {name}",
+        kind=Kind.NOT_FOUND,
+        clears_with=f"PUT /v1/channels/{name}",
+    )
+
+
+def unknown_speed(name: str) -> Refusal:
+    """A buffer by speed of sale (null) needs a speed: without one it would be none at all."""
+    return Refusal(
+        code="channel.speed_unknown",
+        detail=f"{name} has no units_per_s, so a buffer by speed would be zero",
+        kind=Kind.INVALID,
+        clears_with="units_per_s on the channel, or a buffer in units",
+        facts={"channel": name},
+    )
+
+
 def sku_is_taken(sku: str) -> Refusal:
     """A SKU belongs to the store that stocked it first."""
     return Refusal(

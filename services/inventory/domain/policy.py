@@ -24,6 +24,17 @@ class Policy:
     cap: int | None = None
     allotment: int = 0
 
+    @property
+    def kept_for_it(self) -> int:
+        """Units that no other channel is offered: none while this one is closed, and no more than it may show."""
+        return self.bound(self.allotment)
+
+    def bound(self, units: int) -> int:
+        """At most so many of the units may be shown."""
+        if self.closed:
+            return 0
+        return units if self.cap is None else min(self.cap, units)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlet:

@@ -4,8 +4,8 @@ Every counter moves through `_post`, which writes the ledger entry in the same b
 by construction.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from services.inventory.domain.adjustment import Adjustment
 from services.inventory.domain.allocation import Shortage, plan_allocation
@@ -13,6 +13,7 @@ from services.inventory.domain.channel import Channel, stock_by_channel, with_st
 from services.inventory.domain.count import Count, Counts
 from services.inventory.domain.held import HeldReturns
 from services.inventory.domain.movement import Movement, MovementKind
+from services.inventory.domain.policy import Policy
 from services.inventory.domain.reservation import HOLD, NEVER, Happening, Reservation, Status, Step
 from services.inventory.domain.stock import StockItem
 from services.inventory.domain.transfer import Arrival, Transfer, Transfers
@@ -52,6 +53,10 @@ class Shelves:
     adjustments: list[Adjustment] = field(default_factory=list[Adjustment])
     put_warehouses: dict[str, Warehouse] = field(default_factory=dict[str, Warehouse])
     put_channels: dict[tuple[str, str], Channel] = field(default_factory=dict[tuple[str, str], Channel])
+    cleared: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])  # channels whose exceptions all end
+    put_policies: dict[tuple[str, str, str], Policy | None] = field(
+        default_factory=dict[tuple[str, str, str], "Policy | None"]
+    )  # by store, channel and SKU; None: the channel's own policy again
     announced: set[str] = field(default_factory=set[str])  # SKUs whose version went up
     told: dict[str, StockChanged] = field(default_factory=dict[str, StockChanged])  # the newest state of each of them
     _touched: set[str] = field(default_factory=set[str])
@@ -76,9 +81,30 @@ class Shelves:
         self.warehouses[warehouse.code] = self.put_warehouses[warehouse.code] = warehouse
 
     def put_channel(self, store_id: str, channel: Channel) -> None:
-        """Set a channel up, or change its buffers."""
+        """Set a channel up, or change it. The policies of SKUs stay as they are, and so does what is measured."""
+        known = self.channel(store_id, channel.name) or channel
+        channel = replace(channel, policies=known.policies, lag_s=known.lag_s, objective_s=known.objective_s)
         self.channels.setdefault(store_id, {})[channel.name] = channel
         self.put_channels[store_id, channel.name] = channel
+
+    def clear_policies(self, store_id: str, channel: str) -> None:
+        """Let every SKU have the channel's own policy there."""
+        self.channels[store_id][channel] = replace(self.channels[store_id][channel], policies={})
+        self.cleared.add((store_id, channel))
+        for key in [key for key in self.put_policies if key[:2] == (store_id, channel)]:
+            del self.put_policies[key]
+
+    def put_policies_of(self, store_id: str, channel: str, policies: Mapping[str, Policy | None]) -> None:
+        """Let these SKUs have policies of their own there; None for the channel's own."""
+        known = self.channels[store_id][channel]
+        merged = {**known.policies, **policies}
+        kept = {sku: policy for sku, policy in merged.items() if policy is not None}
+        self.channels[store_id][channel] = replace(known, policies=kept)
+        self.put_policies.update({(store_id, channel, sku): policy for sku, policy in policies.items()})
+
+    def channel(self, store_id: str, name: str) -> Channel | None:
+        """The store's channel of that name; its own shop is always there."""
+        return with_storefront(self.channels.get(store_id, {})).get(name)
 
     def channels_of(self, store_id: str) -> Iterable[Channel]:
         """The store's channels, its own shop included."""

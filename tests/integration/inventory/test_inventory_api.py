@@ -243,7 +243,8 @@ async def test_a_changed_buffer_is_announced_for_every_sku_in_turns(
     }
     assert {state.version for state in states.values()} == {2}
     listed = (await bench.client.get("/v1/channels")).json()["data"]
-    assert listed == [{"name": "storefront", "buffer": 1, "country": "", "skus": {"C": 3}}]
+    no_more = {"cap": None, "allotment": 0, "closed": False, "units_per_s": 0.0}
+    assert listed == [{"name": "storefront", "buffer": 1, "country": "", "skus": {"C": 3}, **no_more}]
 
 
 async def test_of_many_changes_in_a_batch_only_the_newest_state_is_published(bench: Bench, adjust: Stock) -> None:

@@ -12,6 +12,7 @@ from services.inventory.domain.channel import Channel
 from services.inventory.domain.count import Count, Counts, Since
 from services.inventory.domain.held import HeldReturns, HeldUnits, Key
 from services.inventory.domain.movement import Movement
+from services.inventory.domain.policy import Policy
 from services.inventory.domain.reservation import Reservation, Status
 from services.inventory.domain.shelves import EXPIRY, WAITING_RETRY, Shelves
 from services.inventory.domain.stock import StockItem, StockLevel
@@ -56,7 +57,7 @@ def _warehouses() -> dict[str, Warehouse]:
 
 
 def _channels() -> dict[str, Channel]:
-    return {"storefront": Channel(name="storefront"), "bazaar": Channel(name="bazaar", buffer=2)}
+    return {"storefront": Channel(name="storefront"), "bazaar": Channel(name="bazaar", policy=Policy(buffer=2))}
 
 
 @dataclass(slots=True)

@@ -3,19 +3,23 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.inventory.domain.channel import Channel
+from services.inventory.domain.channel import Channel, stock_by_channel
+from services.inventory.domain.policy import Policy
 from services.inventory.domain.shelves import Round
 from services.inventory.domain.warehouse import Warehouse, WarehouseKind
-from services.inventory.usecases.put_channel import PutChannel
 from services.inventory.usecases.put_warehouse import PutWarehouse
 from shared.contracts.inventory import ChannelStock, StockChanged
 from shared.effects import Deadline, Due, Reply
 from shared.errors import Refusal
-from tests.builders.inventory import Play, a_moment, a_receipt, placed, some_shelves
+from tests.builders.inventory import Play, a_channel_put, a_moment, a_receipt, placed, some_shelves
 
 
 def states(effects: list[object]) -> list[StockChanged]:
     return [effect for effect in effects if isinstance(effect, StockChanged)]
+
+
+def a_channel(name: str, buffer: int) -> Channel:
+    return Channel(name=name, policy=Policy(buffer=buffer))
 
 
 def channels_of(play: Play, message: object) -> dict[str, int]:
@@ -24,13 +28,13 @@ def channels_of(play: Play, message: object) -> dict[str, int]:
 
 
 def test_a_channel_sees_what_is_available_less_its_buffer() -> None:
-    channels = [Channel(name="storefront"), Channel(name="bazaar", buffer=3), Channel(name="amazing", buffer=99)]
+    channels = [Channel(name="storefront"), a_channel("bazaar", 3), a_channel("amazing", 99)]
     play = Play(some_shelves({"BER": {"MUG": 5}, "NJ": {"MUG": 1}}, channels=channels))
     assert channels_of(play, placed(1)) == {"amazing": 0, "bazaar": 2, "storefront": 5}
 
 
 def test_a_sku_may_have_a_buffer_of_its_own() -> None:
-    bazaar = Channel(name="bazaar", buffer=3, buffers={"MUG": 1})
+    bazaar = Channel(name="bazaar", policy=Policy(buffer=3), policies={"MUG": Policy(buffer=1)})
     play = Play(some_shelves({"BER": {"MUG": 5, "CAP": 5}}, channels=[bazaar]))
     assert channels_of(play, placed(1, {"MUG": 1})) == {"bazaar": 3, "storefront": 4}
     assert channels_of(play, placed(2, {"CAP": 1})) == {"bazaar": 1, "storefront": 4}
@@ -44,19 +48,30 @@ def test_bonded_stock_is_offered_only_where_it_may_be_sold() -> None:
 
 @given(on_hand=st.integers(0, 9), reserved=st.integers(0, 9), buffer=st.integers(0, 12))
 def test_a_channel_never_sees_more_than_is_available(on_hand: int, reserved: int, buffer: int) -> None:
-    shelves = some_shelves({"BER": {"MUG": on_hand + reserved}}, channels=[Channel(name="bazaar", buffer=buffer)])
+    shelves = some_shelves({"BER": {"MUG": on_hand + reserved}}, channels=[a_channel("bazaar", buffer)])
     item = shelves.items["MUG"]
     item.level("BER").move(on_hand=0, reserved=reserved)
-    share = shelves.channels["str_demo"]["bazaar"].stock_of(item, shelves.warehouses)
+    (share,) = stock_by_channel(item, shelves.channels["str_demo"].values(), shelves.warehouses)
     assert share == ChannelStock(channel="bazaar", available=max(0, on_hand - buffer))
 
 
 def test_a_changed_buffer_is_told_for_every_sku() -> None:
     play = Play(some_shelves({"BER": {"MUG": 5, "CAP": 5}}))
-    effects = play(PutChannel(name="bazaar", buffer=2, country="", buffers={"CAP": 4}))
+    effects = play(a_channel_put(Policy(buffer=2), buffers={"CAP": 4}))
     assert effects == [
         Deadline("stock.announce", "str_demo/", a_moment(1).decided_at),
-        Reply({"name": "bazaar", "buffer": 2, "country": "", "skus": {"CAP": 4}}),
+        Reply(
+            {
+                "name": "bazaar",
+                "buffer": 2,
+                "country": "",
+                "skus": {"CAP": 4},
+                "cap": None,
+                "allotment": 0,
+                "closed": False,
+                "units_per_s": 0.0,
+            }
+        ),
     ]
     play.shelves.rounds["str_demo/"] = Round(("CAP", "MUG"), more=False)
     told = states([*play(Due("stock.announce", "str_demo/"))])

@@ -3,14 +3,16 @@
 from datetime import timedelta
 
 from services.inventory.domain.adjustment import AdjustmentKind
+from services.inventory.domain.policy import Policy
 from services.inventory.domain.reservation import HOLD
 from services.inventory.footprint import Footprint, Shortening, footprint_of
-from services.inventory.usecases.put_channel import PutChannel
+from services.inventory.usecases.put_policies import PutPolicies
 from shared.effects import Due
 from shared.messaging.message import Message
 from tests.builders.inventory import (
     NOON,
     STORE,
+    a_channel_put,
     a_count,
     a_moment,
     a_receipt,
@@ -68,8 +70,14 @@ def test_how_low_a_batch_may_bring_a_level_at_worst() -> None:
 
 
 def test_announcements_and_channels() -> None:
-    found = footprint(Due("stock.announce", "str_demo/A"), PutChannel(name="x", buffer=0, country="", buffers={}))
+    found = footprint(Due("stock.announce", "str_demo/A"), a_channel_put())
     assert found.rounds == {"str_demo/A"}
+    assert found.stores == {STORE}
+
+
+def test_the_skus_whose_policies_change_are_locked() -> None:
+    found = footprint(PutPolicies(channel="bazaar", policies={"A": Policy(buffer=1), "B": None}))
+    assert found.skus == {"A", "B"}
     assert found.stores == {STORE}
 
 
