@@ -16,7 +16,7 @@ from freeport.audit import money, orders, parcels, stock, streams
 from freeport.audit.attention import Findings, attention
 from freeport.audit.check import SHOWN, Verdict, ask
 from freeport.audit.quiet import Outside, books_at_rest
-from freeport.layout import SANDBOXES, SERVICES
+from freeport.layout import SERVICES
 from freeport.platform import Platform
 
 CHECKS = (*streams.CHECKS, *stock.CHECKS, *orders.CHECKS, *parcels.CHECKS, *money.CHECKS)
@@ -64,7 +64,7 @@ class Examination:
 async def examine(platform: Platform, *, wait: float) -> Examination:
     """Wait at most `wait` seconds for rest, then ask every check; that it did not come to rest is a violation, too."""
     urls = {service: platform.database_url(service) for service in SERVICES if service in platform.urls}
-    outside = Outside(**{name: file for name in SANDBOXES if (file := _book(platform, name)).exists()})
+    outside = Outside(**{name: file for name in Outside.names() if (file := _book(platform, name)).exists()})
     async with books_at_rest(urls, outside, wait) as (books, work):
         restless = (f"after {wait:.0f} s there are still {work}",) if work.any else ()
         rest = Verdict("platform.at_rest", "nothing is under way", len(urls), restless)

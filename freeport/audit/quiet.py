@@ -5,7 +5,7 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from freeport.audit.books import Books, CarrierBook, ProviderBook, open_books
@@ -82,6 +82,11 @@ class Outside:
 
     provider: Path | None = None
     carrier: Path | None = None
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The sandboxes whose books are read."""
+        return tuple(book.name for book in fields(cls))
 
     def books(self) -> tuple[ProviderBook | None, CarrierBook | None]:
         """What the provider and the carrier have written down."""

@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer
 from freeport.audit.command import examine
 from freeport.audit.quiet import Outside, books_at_rest
 from freeport.demo.world import UNTIL_DELIVERED_H, UNTIL_PICKED_UP_H
-from freeport.layout import SANDBOXES, SERVICES
+from freeport.layout import SERVICES
 from shared.settings import ServiceSettings
 from tests.chaos.cluster import CONSUMING, Cluster
 from tests.chaos.fault import MADE_UP
@@ -131,7 +131,7 @@ async def _answered(question: Coroutine[Any, Any, None], judgement: Judgement) -
 async def _restless(cluster: Cluster, within: float) -> str:
     """What is still under way when the time is over; empty at rest."""
     urls = {service: cluster.database_url(service) for service in SERVICES}
-    books = {name: cluster.home.sandbox(name) / f"{name}.sqlite3" for name in SANDBOXES}
+    books = {name: cluster.home.sandbox(name) / f"{name}.sqlite3" for name in Outside.names()}
     deadline = time.monotonic() + within
     while True:
         async with books_at_rest(urls, Outside(**books), max(0.0, deadline - time.monotonic())) as (read, work):

@@ -17,7 +17,11 @@ from freeport.layout import Home
 from freeport.platform import Platform
 
 KEY = "sk_test_store"
-LONG_AGO = (datetime.now(UTC) - timedelta(hours=2, minutes=5)).isoformat()
+
+
+def long_ago() -> str:
+    """Two hours and five minutes before it is asked for."""
+    return (datetime.now(UTC) - timedelta(hours=2, minutes=5)).isoformat()
 
 
 def feed(channel: str, **changes: Any) -> dict[str, Any]:
@@ -25,7 +29,7 @@ def feed(channel: str, **changes: Any) -> dict[str, Any]:
         "channel": channel,
         "connected": True,
         "state": "open",
-        "since": LONG_AGO,
+        "since": long_ago(),
         "delay_s": 0.0,
         "lag_s": 5.0,
         "error": "",
@@ -41,7 +45,7 @@ def offer(sku: str, **changes: Any) -> dict[str, Any]:
         "wanted": 4,
         "quantity": 4,
         "acknowledged_quantity": 3,
-        "pending_since": LONG_AGO,
+        "pending_since": long_ago(),
         "refused_code": "",
         "refused_detail": "",
     } | changes
