@@ -3,9 +3,10 @@
 What is compared with it is a `Stage`: the pure domain, or the service with its real database.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -118,13 +119,12 @@ class Model:
 class InventoryAgainstModel(RuleBasedStateMachine):
     """Subclasses say what is played."""
 
+    stage: ClassVar[Callable[..., Stage]]
+
     def __init__(self) -> None:
         super().__init__()
         self.play = self.stage()
         self.model = Model()
-
-    def stage(self) -> Stage:
-        raise NotImplementedError
 
     @rule(number=orders, demand=st.dictionaries(skus, quantities, min_size=1), refusable=st.booleans())
     def place(self, number: int, demand: dict[str, int], refusable: bool) -> None:

@@ -79,19 +79,19 @@ class Recording:
         return OrderPage([an_order_there()], "next")
 
     async def set_stock(self, updates: Sequence[StockUpdate]) -> Sequence[StockOutcome]:
-        raise NotImplementedError
+        raise AssertionError("orders asks for no stock and no listing")
 
     async def feed_outcomes(self, feed: str) -> Sequence[StockOutcome] | None:
-        raise NotImplementedError
+        raise AssertionError("orders asks for no stock and no listing")
 
     async def read_stock(self, cursor: str | None = None) -> StockPage:
-        raise NotImplementedError
+        raise AssertionError("orders asks for no stock and no listing")
 
     async def publish(self, listings: Sequence[Listing]) -> Sequence[ListingOutcome]:
-        raise NotImplementedError
+        raise AssertionError("orders asks for no stock and no listing")
 
     async def withdraw(self, skus: Sequence[str]) -> Sequence[ListingOutcome]:
-        raise NotImplementedError
+        raise AssertionError("orders asks for no stock and no listing")
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
         raise BadSignature
