@@ -1,16 +1,19 @@
 """Create Kafka's topics from the one topic file."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, TopicAlreadyExistsError, for_code
 
 from freeport.errors import StartupError
 from shared.contracts.registry import Topic, TopicKind
 
-_REGISTERED_WITHIN = 300  # tenths of a second
+T = TypeVar("T")
+_WITHIN = 300  # tenths of a second
+_STARTING = (NodeNotReadyError, KafkaConnectionError)
 EMBEDDED_PARTITIONS = 3  # one node gains nothing from the twelve of a real cluster
 
 
@@ -31,11 +34,12 @@ async def create_topics(
     await admin.start()
     try:
         await _until_registered(admin, replicas)
-        existing = set(await admin.list_topics())
+        existing = set(await _asked(admin.list_topics))
         missing = [topic for topic in topics if topic.name not in existing]
         if missing:
             # The answer's class is made at run time from the protocol's schema: aiokafka has no type for it.
-            answer: Any = await admin.create_topics([_new(topic, partitions, replicas) for topic in missing])
+            wanted = [_new(topic, partitions, replicas) for topic in missing]
+            answer: Any = await _asked(lambda: admin.create_topics(wanted))
             _require_created(answer.topic_errors)
     finally:
         await admin.close()
@@ -44,10 +48,21 @@ async def create_topics(
 
 async def _until_registered(admin: AIOKafkaAdminClient, brokers: int) -> None:
     """A broker that serves already may not be known to the controller yet, and then gets no replica."""
-    for _ in range(_REGISTERED_WITHIN):  # after that the creation says best what is missing
-        if len((await admin.describe_cluster())["brokers"]) >= brokers:
-            return
+    for _ in range(_WITHIN):  # after that the creation says best what is missing
+        with suppress(*_STARTING):
+            if len((await admin.describe_cluster())["brokers"]) >= brokers:
+                return
         await asyncio.sleep(0.1)
+
+
+async def _asked(ask: Callable[[], Awaitable[T]]) -> T:
+    """What is answered: any broker is asked, and one that is just starting is known before it can be reached."""
+    for _ in range(_WITHIN):
+        try:
+            return await ask()
+        except _STARTING:
+            await asyncio.sleep(0.1)
+    return await ask()
 
 
 def _new(topic: Topic, partitions: int | None, replicas: int) -> NewTopic:

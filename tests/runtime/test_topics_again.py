@@ -1,13 +1,15 @@
 """A broker that was started anew may have lost its data: its topics are made again, and nobody else's start does that."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, NodeNotReadyError
 
-from freeport import up
+from freeport import topics, up
 from freeport.layout import Home, Ports
 from freeport.state import Condition, ProgramState, State
 from shared.contracts.topics import TOPICS
@@ -43,3 +45,41 @@ async def test_topics_are_made_again_when_the_broker_was_started_anew(
     async with asyncio.timeout(10):
         await done.wait()
     assert made == [(f"127.0.0.1:{ports.of('kafka')}", len(TOPICS))] * 2
+
+
+class Starting:
+    """An administrator of a cluster one of whose brokers is known and cannot be asked yet: every question meets it first."""
+
+    def __init__(self, **_: object) -> None:
+        self.met: set[str] = set()
+        self.made: list[str] = []
+
+    def meet(self, question: str) -> None:
+        if question not in self.met:
+            self.met.add(question)
+            raise NodeNotReadyError(question)
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def describe_cluster(self) -> dict[str, Any]:
+        self.meet("describe")
+        return {"brokers": [1, 2, 3]}
+
+    async def list_topics(self) -> list[str]:
+        self.meet("list")
+        return []
+
+    async def create_topics(self, wanted: Sequence[Any]) -> Any:
+        self.meet("create")
+        self.made += [topic.name for topic in wanted]
+        return SimpleNamespace(topic_errors=[(topic.name, 0, None) for topic in wanted])
+
+
+async def test_a_broker_that_is_just_starting_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = Starting()
+    monkeypatch.setattr(topics, "AIOKafkaAdminClient", lambda **_: admin)
+    names = [topic.name for topic in TOPICS]
+    assert await topics.create_topics("nowhere", TOPICS, replicas=3) == names
+    assert admin.made == names
