@@ -69,7 +69,7 @@ async def note_failure(database: Database, key: ChannelKey, error: str, rest_s: 
 
 # `sent_version > 0`: a channel that never heard of a SKU sells none of it.
 _SIGNS = """
-SELECT h.state, h.lag_s, extract(epoch FROM now() - h.since)::float8 AS for_s,
+SELECT h.state, h.lag_s, h.delay_s, extract(epoch FROM now() - h.since)::float8 AS for_s,
     coalesce(extract(epoch FROM now() - h.silent_since), 0)::float8 AS silent_s, h.error,
     coalesce(extract(epoch FROM now() - (
         SELECT min(o.waiting_since) FROM channel_offer o WHERE o.store_id = h.store_id AND o.channel = h.channel
@@ -118,7 +118,7 @@ async def judge_channel(database: Database, key: ChannelKey, limits: Limits) -> 
     state, lag = judge(standing, seen["at_risk_s"], seen["silent_s"], limits)
     delay = max(seen["at_risk_s"], seen["silent_s"])
     feed_metrics.show(key.channel, state, delay, lag, seen["pending"], seen["refused"])
-    if (state, lag) != (was, seen["lag_s"]) or delay > 0:
+    if (state, lag, delay) != (was, seen["lag_s"], seen["delay_s"]):
         mine = await database.fetchval(_JUDGE, *key, state, lag, delay, was, seen["lag_s"], ANNOUNCE)
         if mine and state is not was:
             feed_metrics.STATES.labels(key.channel, state).inc()

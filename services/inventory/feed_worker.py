@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 import structlog
 
@@ -21,6 +22,7 @@ from shared.channels.port import ChannelBusy, ChannelRefused, ChannelSilent, Sto
 from shared.database import Database, is_transient
 from shared.messaging.workers import repeat
 
+T = TypeVar("T")
 _log = structlog.get_logger()
 LANES = 4
 """Calls at once to a channel, from one process."""
@@ -125,6 +127,8 @@ class ChannelFeed:
             await asyncio.sleep(min(1 / self.limits.calls_per_s, _MOST_PAUSE_S))
             return 1
         if claim.updates:
+            for woken in self.woken:  # there may be more than fits into one call
+                woken.set()
             await self._send_all(claim.updates, claim.at)
         return len(claim.updates)
 
@@ -140,8 +144,7 @@ class ChannelFeed:
             return 1
         await self._wait_for_call()
         try:
-            async with asyncio.timeout(CALL_S):
-                said = await self.channel.feed_outcomes(feed.name)
+            said = await self._call(self.channel.feed_outcomes(feed.name))
         except (ChannelBusy, ChannelSilent, ChannelRefused, TimeoutError) as error:
             await self._failed(error)
             return 1
@@ -159,6 +162,8 @@ class ChannelFeed:
                 part = parts.pop()
                 if len(part) < len(claimed):
                     await self._wait_for_call()
+                    if asyncio.get_running_loop().time() >= until:  # it may have waited out the claim
+                        break
                 if await self._send(part, at):
                     settled = {one.sku for one in part}
                     unsent = [one for one in unsent if one.sku not in settled]
@@ -173,8 +178,7 @@ class ChannelFeed:
     async def _send(self, part: Sequence[Claimed], at: datetime) -> bool:
         """One call. False: it was refused as a whole, and there is more than one whom that may mean."""
         try:
-            async with asyncio.timeout(CALL_S):
-                said = await self.channel.set_stock([one.update for one in part])
+            said = await self._call(self.channel.set_stock([one.update for one in part]))
         except ChannelRefused as refused:
             if len(part) > 1:
                 return False
@@ -190,6 +194,17 @@ class ChannelFeed:
         if silent:  # it forgot to say: unknown
             await release(self.database, self.key, silent)
         return True
+
+    async def _call(self, asking: Awaitable[T]) -> T:
+        """A call, bounded. A bug in one channel's gateway is told, and stops neither the others nor the service."""
+        try:
+            async with asyncio.timeout(CALL_S):
+                return await asking
+        except (ChannelBusy, ChannelRefused, ChannelSilent, TimeoutError):
+            raise
+        except Exception as error:
+            _log.exception("channel.gateway_failed", channel=self.key.channel)
+            raise ChannelSilent(repr(error)) from error
 
     async def _settle(self, outcomes: Sequence[Outcome], at: datetime) -> None:
         settled = await settle_updates(self.database, self.key, outcomes, sent_at=at, patience_s=self.limits.patience_s)
@@ -231,8 +246,7 @@ class ChannelFeed:
         while True:
             await committed.wait()
             committed.clear()
-            for woken in self.woken:
-                woken.set()
+            self.woken[0].set()  # one looks, and wakes the others if there is something
             await asyncio.sleep(_AT_MOST_EVERY_S)
 
 

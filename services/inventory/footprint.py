@@ -75,6 +75,12 @@ class Footprint:
             else:
                 level.decrease += max(0, -command.kind.change(quantity, 0))
 
+    def ship(self, command: ShipTransfer) -> None:
+        """Goods leave for another warehouse: what comes after them in the batch may break holds all the sooner."""
+        self.free(sku for sku, _ in command.lines)
+        for sku, quantity in command.lines:
+            self.shortened.setdefault((sku, command.source), Shortening()).decrease += quantity
+
     def count(self, command: CountStock, now: datetime) -> None:
         """A warehouse system says what was there. How far the books fall is known when the ledger since then is."""
         self.free(line.sku for line in command.lines)
@@ -133,7 +139,7 @@ def _add(message: Message, found: Footprint) -> None:
             found.count(body, message.moment.decided_at)
             found.goods_move = True
         case ShipTransfer():
-            found.free(sku for sku, _ in body.lines)
+            found.ship(body)
             found.stores.add(message.moment.store_id)
             found.goods_move = True
         case ReceiveTransfer():

@@ -1,4 +1,6 @@
-"""How one pool of a SKU is divided among channels that hear late: nothing is promised twice.
+"""What one channel may sell of a SKU; and how one pool is divided among channels that hear late.
+
+Nothing calls `divide` yet: decision 0061 says what its wiring needs.
 
 The rule is the demarcation protocol (Barbara and Garcia-Molina, 1994): what a channel may still believe is spent until it is
 known to believe less. docs/decisions/0061-one-pool-divided.md has the proof.

@@ -1,6 +1,6 @@
 """The working set: the stock, reservations and waiting orders that a batch of messages touches.
 
-Every counter moves through `_post`, which writes the ledger entry in the same breath: counters are the folded ledger
+Every counter moves through `_enter`, which writes the ledger entry in the same breath: counters are the folded ledger
 by construction.
 """
 

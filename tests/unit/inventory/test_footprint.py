@@ -27,6 +27,7 @@ from tests.builders.inventory import (
     placed,
     rejected,
     returned,
+    shipped,
 )
 
 
@@ -67,6 +68,11 @@ def test_how_low_a_batch_may_bring_a_level_at_worst() -> None:
     assert found.shortened["A", "BER"] == Shortening(lowest_count=0, decrease=5)
     assert found.shortened["B", "BER"] == Shortening(lowest_count=None, decrease=0)
     assert set(found.freed) == {"A", "B"}
+
+
+def test_goods_that_leave_for_another_warehouse_shorten_what_comes_after_them() -> None:
+    found = footprint(shipped(("A", 10)), an_adjustment(AdjustmentKind.WRITE_OFF, ("A", 5)))
+    assert found.shortened["A", "BER"] == Shortening(lowest_count=None, decrease=15)
 
 
 def test_announcements_and_channels() -> None:
