@@ -10,6 +10,7 @@ from pathlib import Path
 
 from freeport.audit.books import Books, CarrierBook, ProviderBook, open_books
 from freeport.audit.stuck import HEADS, Stuck
+from freeport.audit.subscriptions import SUBSCRIPTIONS
 
 _LOOK_EVERY_S = 0.25
 
@@ -66,12 +67,11 @@ async def work_left(books: Books) -> Work:
         # A halted stream waits for a person, not for time, and so does one whose missing event a dead letter tells of.
         halted = {(row["topic"], row["key"]) for row in rows if row["halted"]}
         halted |= {(topic, key) for holder, topic, key in stuck.streams if holder == service}
-        followed = {topic for topic, _ in positions}
         # Also when a position is ahead of its head: then the two databases were seen at different moments.
         unread += sum(
             abs(head - positions.get(stream, 0))
             for stream, head in heads.items()
-            if stream[0] in followed and stream not in halted
+            if stream[0] in SUBSCRIPTIONS[service] and stream not in halted
         )
     return Work(unpublished, calls, deadlines, unread)
 

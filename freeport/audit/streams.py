@@ -3,6 +3,7 @@
 from freeport.audit.books import Books
 from freeport.audit.check import Check, Finding
 from freeport.audit.stuck import HEADS, Stuck
+from freeport.audit.subscriptions import SUBSCRIPTIONS
 
 # Published rows are deleted after seven days from the oldest on, so what is there must be whole and reach to the head.
 _GAPS = """
@@ -96,8 +97,8 @@ async def applied(books: Books) -> Finding:
         positions: dict[str, dict[str, int]] = {}
         for row in await books.read(service, _POSITIONS):
             positions.setdefault(row["topic"], {})[row["key"]] = row["sequence"]
-        for topic, keys in positions.items():
-            published_there = heads.get(topic, {})
+        for topic in sorted(SUBSCRIPTIONS[service]):
+            keys, published_there = positions.get(topic, {}), heads.get(topic, {})
             held = {key for holder, name, key in stuck.streams if (holder, name) == (service, topic)}
             finding.add(
                 len(published_there.keys() | keys.keys()), _differences(service, topic, published_there, keys, held)
