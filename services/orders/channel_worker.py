@@ -14,7 +14,7 @@ import structlog
 from services.orders.channel_repository import keep_undecidable
 from services.orders.domain.fulfilled import FulfilledThere
 from services.orders.usecases.take_channel_orders import CancelledThere, SoldOrder, TakeChannelOrders
-from shared.database import Connection, Database
+from shared.database import Connection, Database, is_transient
 from shared.effects import Decision, Moment
 from shared.failpoints import Point
 from shared.ids import new_id
@@ -136,6 +136,13 @@ class Intake:
             _log.warning("channel.unreadable", channel=self.source.channel, error=str(why))
             await self.database.execute(_REST, *self._who, claim, why.retry_after_s, _LONGEST_REST_S, POLL_S)
             return 0
+        except Exception as error:
+            if is_transient(error):
+                raise
+            # What one channel says may not stop orders for every other: it is told, and read again later.
+            _log.exception("channel.undecidable", channel=self.source.channel)
+            await self.database.execute(_REST, *self._who, claim, None, _LONGEST_REST_S, POLL_S)
+            return 0
         await self.database.execute(_RELEASE, *self._who, claim, POLL_S, sweeps, OVERLAP_S)
         return shown
 
@@ -155,7 +162,10 @@ class Intake:
     async def _read_refused_again(self) -> None:
         cursor = await self.database.fetchval(_REFUSED, *self._who)
         if cursor is not None:
-            await self._take(cursor)
+            try:
+                await self._take(cursor)
+            except Unreadable as why:  # a page that the channel gives no more holds up nothing that is new
+                _log.warning("channel.refused_unreadable", channel=self.source.channel, error=str(why))
             await self.database.execute(_LATER, *self._who, cursor, SWEEP_S)  # what is not on that page any more
 
     async def _take(self, cursor: str) -> Shown:

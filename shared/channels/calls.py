@@ -45,7 +45,10 @@ class Caller:
                 ) as answer,
             ):
                 body = await _read(answer)
-        except (TimeoutError, httpx.HTTPError) as error:
+        except (
+            OSError,
+            httpx.HTTPError,
+        ) as error:  # a TimeoutError is an OSError, and TLS that breaks later an ssl.SSLError
             raise ChannelSilent(f"{method} {path}: {type(error).__name__}") from None
         # Decoded already: only what is asked for later of the headers goes on.
         read = httpx.Response(answer.status_code, headers=_kept(answer.headers), content=body)

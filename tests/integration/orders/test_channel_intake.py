@@ -207,6 +207,32 @@ async def test_a_channel_that_does_not_answer_is_left_alone_for_a_while_and_noth
     assert await bench.database.fetchval("SELECT failures FROM channel_intake") == 0
 
 
+async def test_a_page_that_is_refused_for_good_holds_up_nothing_that_is_new(bench: Bench) -> None:
+    marketplace = Marketplace([sold("1", wishes=(Wish("NEW", 1, Money(500, "EUR")),))], page=1)
+    await intake(bench, marketplace).step()
+    marketplace.book.append(sold("2"))
+    marketplace.fails.append(
+        Unreadable("that cursor is over")
+    )  # what is asked for first is the page of what was refused
+    await bench.database.execute("UPDATE channel_refusal SET retry_at = now()")
+    await at_once(bench)
+    assert await intake(bench, marketplace).step() == 1
+    assert await imported(bench) == ["2"]
+    assert await bench.database.fetchval("SELECT retry_at > now() FROM channel_refusal")
+
+
+async def test_a_channel_that_says_what_breaks_its_reader_is_read_again_later_and_ends_nothing(bench: Bench) -> None:
+    class Odd(Marketplace):
+        async def shown_after(self, cursor: str) -> Shown:
+            return replace(await super().shown_after(cursor), next="\0")  # no text of PostgreSQL's
+
+    assert await intake(bench, Odd([sold("1")])).step() == 0
+    row = await bench.database.fetchrow("SELECT failures, next_at > now() AS rests, claimed_until FROM channel_intake")
+    assert row is not None
+    assert tuple(row) == (1, True, None)
+    assert await imported(bench) == ["1"]
+
+
 async def test_the_pauses_of_a_silent_channel_grow_and_end_at_five_minutes(bench: Bench) -> None:
     reader = intake(bench, Marketplace(fails=[Unreadable("silent") for _ in range(20)]))
     waits: list[float] = []
